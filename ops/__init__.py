@@ -1,0 +1,58 @@
+"""The shelf: all that a domain folder may take from the kernel (`from ops import check, Finding, ...`).
+
+Names are bound on first use, so that `import ops` costs nothing and a reader of one name does not load the rest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ops.duty import Change, Check, Context, Occasion, Patience, View, change, check, days, hours, minutes
+    from ops.errors import CannotSee, ChangeFailed, GaccongError, MissingTool, PlanRefused, UsageError
+    from ops.leaf import leaves
+    from ops.model import (
+        Evidence,
+        FileWrite,
+        Finding,
+        Flip,
+        Host,
+        Office,
+        Outcome,
+        Plan,
+        Proof,
+        Site,
+        State,
+        Step,
+        Text,
+        Verdict,
+        nfc,
+        say,
+        worst,
+    )
+    from ops.moment import LOCAL, local, local_day
+    from ops.run import Command, Result, Runner, python
+    from ops.secrets import Secret
+    from ops.settings import DomainSettings, Place, Problem, Strict, Word
+
+_SHELF = {
+    "ops.duty": "Change Check Context Occasion Patience View change check days hours minutes",
+    "ops.errors": "CannotSee ChangeFailed GaccongError MissingTool PlanRefused UsageError",
+    "ops.leaf": "leaves",
+    "ops.model": "Evidence FileWrite Finding Flip Host Office Outcome Plan Proof Site State Step Text Verdict"
+    " nfc say worst",
+    "ops.moment": "LOCAL local local_day",
+    "ops.run": "Command Result Runner python",
+    "ops.secrets": "Secret",
+    "ops.settings": "DomainSettings Place Problem Strict Word",
+}
+_HOME = {name: module for module, names in _SHELF.items() for name in names.split()}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ops' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
