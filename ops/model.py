@@ -7,16 +7,36 @@ All times are aware datetimes in UTC; `ops.moment` turns them into Asia/Ho_Chi_M
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class _Nothing(Mapping[str, Any]):
+    """The empty mapping; hashable, so that a frozen dataclass may have it as a default."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+
+NOTHING: Mapping[str, Any] = _Nothing()
 
 
 def nfc(value: str) -> str:
