@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ops.moment import LOCAL, local, local_day
     from ops.run import Command, Result, Runner, python
     from ops.secrets import Secret
-    from ops.settings import DomainSettings, Place, Problem, Strict, Word
+    from ops.settings import DomainSettings, Place, Problem, Strict, Word    from ops.status import Answer, ClauseStatus, SiteStatus
 
 _SHELF = {
     "ops.duty": "Change Check Context Occasion Patience View change check days hours minutes",
@@ -43,6 +43,7 @@ _SHELF = {
     "ops.moment": "LOCAL local local_day",
     "ops.run": "Command Result Runner python",
     "ops.secrets": "Secret",
+    "ops.status": "Answer ClauseStatus SiteStatus",
     "ops.settings": "DomainSettings Place Problem Strict Word",
 }
 _HOME = {name: module for module, names in _SHELF.items() for name in names.split()}

@@ -146,11 +146,12 @@ class Duty:
 
 @dataclass(frozen=True)
 class Check(Duty):
-    """Looks, and yields findings."""
+    """Looks, and yields findings. `private`: its subjects name persons and stay out of metrics and redacted papers."""
 
     every: timedelta
     patience: Patience = Patience()
     settings: str = ""
+    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def check(
     patience: Patience | None = None,
     timeout: float = 120.0,
     settings: str = "",
+    private: bool = False,
 ) -> Callable[[Callable[..., Any]], Check]:
     """Makes a Check of a function `(site, ctx) -> iterable of Finding` (plain, async, or a generator of either).
 
@@ -181,7 +183,7 @@ def check(
     """
 
     def make(function: Callable[..., Any]) -> Check:
-        return Check(name, tuple(clauses), function, timeout, every, patience or Patience(), settings)
+        return Check(name, tuple(clauses), function, timeout, every, patience or Patience(), settings, private)
 
     return make
 
