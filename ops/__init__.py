@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from ops.moment import LOCAL, local, local_day
     from ops.run import Command, Result, Runner, python
     from ops.secrets import Secret
-    from ops.settings import DomainSettings, Place, Problem, Strict, Word    from ops.status import Answer, ClauseStatus, SiteStatus
+    from ops.settings import DomainSettings, Place, Problem, Reference, Strict, Word, fault
+    from ops.status import Answer, ClauseStatus, SiteStatus
 
 _SHELF = {
     "ops.duty": "Change Check Context Occasion Patience View change check days hours minutes",
@@ -44,7 +45,7 @@ _SHELF = {
     "ops.run": "Command Result Runner python",
     "ops.secrets": "Secret",
     "ops.status": "Answer ClauseStatus SiteStatus",
-    "ops.settings": "DomainSettings Place Problem Strict Word",
+    "ops.settings": "DomainSettings Place Problem Reference Strict Word fault",
 }
 _HOME = {name: module for module, names in _SHELF.items() for name in names.split()}
 __all__ = sorted(_HOME)  # noqa: PLE0605

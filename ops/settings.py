@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-from ops.model import Text, nfc
+from ops import secrets
+from ops.errors import SecretError
+from ops.model import Text, nfc, say
 
 Problem = tuple[str, Text]
 """A mistake: dotted path below the section ("set.user.schedule"), and what is wrong with the mend."""
@@ -42,4 +44,32 @@ Place = Annotated[Path, AfterValidator(_absolute)]
 Word = Annotated[str, AfterValidator(nfc)]
 """Text in NFC."""
 
-__all__ = ["Any", "DomainSettings", "Place", "Problem", "Strict", "Word"]
+
+
+def fault(vi: str, en: str, **values: object) -> ValueError:
+    """A validation mistake in both languages; raise it from a validator."""
+    from pydantic_core import PydanticCustomError
+
+    text = say(vi, en, **values)
+    return PydanticCustomError("gaccong", "{en}", {"vi": text.vi, "en": text.en})
+
+
+def _reference(value: str, info: ValidationInfo) -> str:
+    """A secret reference: of a known kind, absolute when it is a file, and that file nobody else's to read."""
+    base = Path((info.context or {}).get("base") or ".")
+    try:
+        kind = secrets.kind_of(value)
+        if kind != "file":
+            return value
+        path = base / Path(value.partition(":")[2]).expanduser()
+        if path.exists():
+            secrets.resolve(f"file:{path}", base)
+    except SecretError as error:
+        raise fault("{vi}; {mend}", "{en}; {mend}", vi=error.what.vi, en=error.what.en, mend=error.mend.vi) from None
+    return f"file:{path}"
+
+
+Reference = Annotated[str, AfterValidator(_reference)]
+"""A secret reference (`file:`, `command:`, `systemd-credential:`, `env:`), never the secret itself."""
+
+__all__ = ["Any", "DomainSettings", "Place", "Problem", "Reference", "Strict", "Word", "fault"]

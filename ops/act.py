@@ -1,0 +1,318 @@
+"""Carrying plans out: intent before the act, undo in reverse on failure, proofs, outcome. Approval binds a digest.
+
+1. plan again and compare digests; 2. write the intent; 3. run the steps; 4. on failure undo in reverse;
+5. run the proof checks; 6. write the outcome. kill -9 in between leaves an intent without an outcome, which the next
+start finds (nobody else can hold the site's lock) and closes as `interrupted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ops.duty import Change, Occasion
+from ops.engine import Engine, Row
+from ops.errors import GaccongError, PlanRefused, StaleApproval, UsageError
+from ops.locks import held
+from ops.model import Outcome, Plan, Site, Text, Verdict, nfc, say
+from ops.moment import stamp, unstamp
+from ops.planning import Prepared, plan_json, prepare
+from ops.schedule import occasion_due
+from ops.steps import Carrier, StepResult, Watch, undo_order
+
+RETRY = timedelta(hours=1)
+"""A scheduled change that failed is tried again after this, not only at its next slot."""
+WAIT = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What came of a plan: the outcome, its evidence id, what each step and proof said."""
+
+    prepared: Prepared
+    outcome: Outcome
+    evidence: str
+    detail: Text
+    steps: tuple[dict[str, Any], ...]
+    proofs: tuple[dict[str, Any], ...]
+
+
+class Actor:
+    """Plans and acts for one engine. `tell` hears plain messages, `watch` each output line of a running step."""
+
+    def __init__(
+        self, engine: Engine, *, tell: Callable[[Text], None] | None = None, watch: Watch | None = None
+    ) -> None:
+        self.engine = engine
+        self.tell = tell
+        self.watch = watch
+
+    def plan(self, site: Site, name: str, args: Mapping[str, str]) -> Prepared:
+        """Plans a change; touches nothing. Raises UsageError for wrong names, PlanRefused when it cannot be done."""
+        change = self.engine.catalog.duties.get(name)
+        if not isinstance(change, Change):
+            known = ", ".join(n for n, duty in self.engine.catalog.duties.items() if isinstance(duty, Change))
+            raise UsageError(say("không có thay đổi {n}", "there is no change {n}", n=name),
+                             say("có: {k}", "there are: {k}", k=known))
+        self._refuse_odd_args(change, args)
+        engine = self.engine
+        with engine.context(site, change, engine.clock()) as ctx:
+            if ctx.settings is None and (change.settings or change.domain) in _sections():
+                section = change.settings or change.domain
+                raise PlanRefused(say("chưa cấu hình [site.{s}.{d}]", "[site.{s}.{d}] is not configured",
+                                      s=site.id, d=section), site=site.id)
+            made = change.function(site, ctx, **args)
+        if not isinstance(made, Plan):
+            raise TypeError(f"{name} returned {type(made).__name__}, not a Plan")
+        return prepare(site, name, args, made)
+
+    @staticmethod
+    def _refuse_odd_args(change: Change, args: Mapping[str, str]) -> None:
+        import inspect
+
+        parameters = list(inspect.signature(change.function).parameters.values())[2:]
+        needed = {found.name for found in parameters if found.default is inspect.Parameter.empty}
+        missing, odd = needed - args.keys(), args.keys() - set(change.parameters)
+        if missing or odd:
+            raise UsageError(
+                say("{n} cần {want}; đã cho {got}", "{n} takes {want}; given {got}", n=change.name,
+                    want=", ".join(f"{p.name}=…" for p in parameters) or "–",
+                    got=", ".join(sorted(args)) or "–"),
+                say("gaccong plan {n} {want}", "gaccong plan {n} {want}", n=change.name,
+                    want=" ".join(f"{name}=…" for name in sorted(needed))),
+            )
+
+    # ------------------------------------------------------------------ approval
+
+    def approve(self, prepared: Prepared, by: str, *, standing: bool, until: datetime | None = None) -> str:
+        """Records that a person allowed this digest (once, or standing until a date). Gives the evidence id."""
+        engine = self.engine
+        with engine.transaction(prepared.site, engine.clock()) as writer:
+            line = writer.append("approval", prepared.change, "", {
+                "digest": prepared.digest, "by": nfc(by), "standing": standing, "args": dict(prepared.args),
+                "until": stamp(until) if until else "",
+            })
+        return line.id
+
+    def standing(self, prepared: Prepared) -> str:
+        """Who gave the standing approval that is in force for this digest, or ""."""
+        line = self.engine.store.approvals(prepared.site.id).get(prepared.digest)
+        if line is None or not line.body.get("standing"):
+            return ""
+        until = line.body.get("until")
+        if until and unstamp(until) < self.engine.clock():
+            return ""
+        return str(line.body["by"])
+
+    # ------------------------------------------------------------------ acting
+
+    @contextmanager
+    def alone(self, site: Site) -> Iterator[None]:
+        """Holds the site's lock; whatever was left open by a dead process is closed as interrupted first."""
+        path = self.engine.config.state / "locks" / f"act-{site.id}"
+        with held(path, f"act {site.id}", WAIT, self.tell):
+            self._settle(site)
+            yield
+
+    def settle(self, site: Site) -> None:
+        """Closes what a dead process left open, if nobody is at work on the site."""
+        if not self.engine.store.open_intents(site.id):
+            return
+        with self.alone(site):
+            pass
+
+    def _settle(self, site: Site) -> None:
+        engine = self.engine
+        for intent in engine.store.open_intents(site.id):
+            text = say("bị ngắt giữa chừng; chưa rõ đã làm đến đâu", "interrupted; how far it came is not known")
+            with engine.transaction(site, engine.clock()) as writer:
+                writer.append("outcome", intent.duty, "", {
+                    "intent": intent.seq, "digest": intent.body["digest"], "args": intent.body["args"],
+                    "outcome": Outcome.INTERRUPTED.value, "steps": [], "proofs": [], "started": stamp(intent.time),
+                    "finished": stamp(engine.clock()), "detail": text.json(),
+                })
+
+    def act(self, approved: Prepared, by: str) -> Acted:
+        """Carries out an approved plan. Raises StaleApproval when the plan made now is another one."""
+        with self.alone(approved.site):
+            prepared = self.plan(approved.site, approved.change, approved.args)
+            if prepared.digest != approved.digest:
+                raise StaleApproval(
+                    say("kế hoạch bây giờ khác bản đã duyệt ({old} → {new})",
+                        "the plan made now is not the approved one ({old} → {new})",
+                        old=approved.digest[:12], new=prepared.digest[:12]),
+                    say("xem lại: gaccong plan {c} --site {s}", "look again: gaccong plan {c} --site {s}",
+                        c=approved.change, s=approved.site.id),
+                    site=approved.site.id,
+                )
+            return self._carry(prepared, by)
+
+    def _carry(self, prepared: Prepared, by: str) -> Acted:
+        engine, site = self.engine, prepared.site
+        started = engine.clock()
+        with engine.transaction(site, started) as writer:
+            intent = writer.append("intent", prepared.change, "", {
+                "digest": prepared.digest, "args": dict(prepared.args), "plan": plan_json(prepared.plan), "by": nfc(by),
+            })
+        results: list[StepResult] = []
+        proofs: list[dict[str, Any]] = []
+        interrupt: BaseException | None = None
+        try:
+            outcome, detail = self._steps(prepared, results)
+            if outcome is None:
+                proofs = self._prove(prepared)
+                outcome, detail = _judge(proofs)
+        except (KeyboardInterrupt, SystemExit) as error:
+            interrupt = error
+            outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"))
+        steps = [result.json() for result in results]
+        with engine.transaction(site, engine.clock()) as writer:
+            line = writer.append("outcome", prepared.change, "", {
+                "intent": intent.seq, "digest": prepared.digest, "args": dict(prepared.args),
+                "outcome": outcome.value, "steps": steps, "proofs": proofs, "started": stamp(started),
+                "finished": stamp(engine.clock()), "detail": detail.json(),
+            })
+        if interrupt is not None:
+            raise interrupt
+        return Acted(prepared, outcome, line.id, detail, tuple(steps), tuple(proofs))
+
+    def _carrier(self, site: Site) -> Carrier:
+        return Carrier(self.engine.ask, lambda reference: self.engine.secret(site, reference), self.watch)
+
+    def _steps(self, prepared: Prepared, results: list[StepResult]) -> tuple[Outcome | None, Text]:
+        """Runs the steps, filling `results`. None: all done; else what the undoing came to."""
+        carrier = self._carrier(prepared.site)
+        for number, step in enumerate(prepared.plan.steps, 1):
+            if self.tell:
+                total = len(prepared.plan.steps)
+                self.tell(say("[{n}/{t}] {vi}", "[{n}/{t}] {en}", n=number, t=total, vi=step.why.vi, en=step.why.en))
+            result = carrier.carry_out(step)
+            results.append(result)
+            if not result.done:
+                why = say("bước {n} hỏng: {vi}", "step {n} failed: {en}", n=number, vi=result.trouble.vi,
+                          en=result.trouble.en)
+                return self._undo(prepared, results, why)
+        return None, Text("", "")
+
+    def _undo(self, prepared: Prepared, results: list[StepResult], why: Text) -> tuple[Outcome, Text]:
+        carrier = self._carrier(prepared.site)
+        failed = [result for result in map(carrier.carry_out, undo_order(results)) if not result.done]
+        if failed:
+            trouble = failed[0].trouble
+            return Outcome.STUCK, say("{vi}. Không hoàn tác được: {tv}", "{en}. Could not be undone: {te}",
+                                      vi=why.vi, en=why.en, tv=trouble.vi, te=trouble.en)
+        return Outcome.UNDONE, why
+
+    def _prove(self, prepared: Prepared) -> list[dict[str, Any]]:
+        """Looks with each proof check; a subject that was asked for and not seen is `unseen`."""
+        proofs: list[dict[str, Any]] = []
+        for proof in prepared.plan.proofs:
+            check = self.engine.catalog.check(proof.check)
+            if check is None:
+                detail = say("không có kiểm tra {c}", "there is no check {c}", c=proof.check)
+                proofs.append(_proof_json(proof.check, "*", Verdict.UNSEEN, detail))
+                continue
+            rows = self.engine.look_now(prepared.site, [check], proof.subjects)
+            seen = {row.subject: row for row in rows}
+            for subject in proof.subjects or tuple(seen):
+                row = seen.get(subject)
+                if row is None:
+                    detail = say("không thấy đối tượng", "the subject was not seen")
+                    proofs.append(_proof_json(proof.check, subject, Verdict.UNSEEN, detail))
+                else:
+                    proofs.append(_proof_json(proof.check, subject, row.verdict, row.detail, row))
+        return proofs
+
+    # ------------------------------------------------------------------ what comes due by itself
+
+    def due(self, site: Site) -> list[tuple[Change, Occasion]]:
+        """The scheduled changes whose slot has come, and that were not tried within the last hour in vain."""
+        ran, now = self.engine.store.ran(site.id), self.engine.clock()
+        found: list[tuple[Change, Occasion]] = []
+        for duty in self.engine.catalog.duties.values():
+            if not isinstance(duty, Change) or duty.occasions is None:
+                continue
+            for occasion in duty.occasions(site):
+                key = occasion_key(occasion.args)
+                tried = ran.get((duty.name, f"tried {key}"))
+                if occasion_due(occasion.cron, ran.get((duty.name, key)), now) and not (
+                    tried and timedelta(0) <= now - tried < RETRY
+                ):
+                    found.append((duty, occasion))
+        return found
+
+    def run_due(self, site: Site, change: Change, occasion: Occasion) -> Row:
+        """Plans a due change and, under a standing approval, carries it out. What fails is recorded, not raised."""
+        engine = self.engine
+        key = occasion_key(occasion.args)
+        started = engine.clock()
+        try:
+            prepared = self.plan(site, change.name, occasion.args)
+            by = self.standing(prepared)
+            if not by:
+                return self._waiting(site, change, prepared)
+            acted = self.act(prepared, by)
+        except GaccongError as error:
+            if error.exit_code in (3, 4):
+                raise
+            return self._refused(site, change, occasion, error, started)
+        with engine.transaction(site, engine.clock()) as writer:
+            slot = key if acted.outcome is Outcome.PROVED else f"tried {key}"
+            writer.mark_ran(change.name, slot, started)
+        verdict = Verdict.MET if acted.outcome is Outcome.PROVED else Verdict.BROKEN
+        return Row(site.id, change.name, key, verdict, acted.detail, acted.evidence, "")
+
+    def _waiting(self, site: Site, change: Change, prepared: Prepared) -> Row:
+        self.engine.store.keep_plan(prepared.digest, site.id, change.name, dict(prepared.args), prepared.json(),
+                                    self.engine.clock())
+        text = say("đến hạn nhưng chưa được duyệt", "due, but not approved")
+        command = f"gaccong apply {prepared.digest[:12]} --standing --by HỌ-TÊN"
+        return Row(site.id, change.name, occasion_key(prepared.args), Verdict.UNSEEN, text, "", command)
+
+    def _refused(
+        self, site: Site, change: Change, occasion: Occasion, error: GaccongError, started: datetime
+    ) -> Row:
+        engine = self.engine
+        key = occasion_key(occasion.args)
+        with engine.transaction(site, engine.clock()) as writer:
+            line = writer.append("outcome", change.name, "", {
+                "intent": 0, "digest": "", "args": dict(occasion.args), "outcome": Outcome.UNDONE.value, "steps": [],
+                "proofs": [], "started": stamp(started), "finished": stamp(engine.clock()),
+                "detail": Text(error.explain("vi"), error.explain("en")).json(),
+            })
+            writer.mark_ran(change.name, f"tried {key}", started)
+        return Row(site.id, change.name, key, Verdict.BROKEN, error.what, line.id, error.mend.vi)
+
+
+def occasion_key(args: Mapping[str, str]) -> str:
+    """Arguments as one stable word: `set=user`."""
+    return " ".join(f"{name}={args[name]}" for name in sorted(args)) or "-"
+
+
+def _proof_json(check: str, subject: str, verdict: Verdict, detail: Text, row: Row | None = None) -> dict[str, Any]:
+    finding = row.finding if row else None
+    return {"check": check, "subject": subject, "verdict": verdict.value, "detail": detail.json(),
+            "measures": dict(finding.measures) if finding else {}, "facts": dict(finding.facts) if finding else {}}
+
+
+def _judge(proofs: list[dict[str, Any]]) -> tuple[Outcome, Text]:
+    """proved: there is a proof and each holds (met, or at_risk: kept, though not for long)."""
+    if not proofs:
+        return Outcome.UNPROVED, say("kế hoạch không nêu cách chứng minh", "the plan names no proof")
+    bad = [proof for proof in proofs if proof["verdict"] not in ("met", "at_risk")]
+    if bad:
+        first = bad[0]
+        return Outcome.UNPROVED, say(
+            "chưa chứng minh được: {c} ({s}): {vi}", "not proved: {c} ({s}): {en}", c=first["check"],
+            s=first["subject"], vi=first["detail"]["vi"], en=first["detail"]["en"],
+        )
+    return Outcome.PROVED, say("đã chứng minh bằng {n} kiểm tra", "proved by {n} checks", n=len(proofs))
+
+
+def _sections() -> Mapping[str, Any]:
+    from ops.catalog import settings
+
+    return settings()
