@@ -260,7 +260,8 @@ class Actor:
                 raise
             return self._refused(site, change, occasion, error, started)
         with engine.transaction(site, engine.clock()) as writer:
-            slot = key if acted.outcome is Outcome.PROVED else f"tried {key}"
+            # an unproved copy was made all the same: trying again each hour would only pile up more of its kind
+            slot = key if acted.outcome in (Outcome.PROVED, Outcome.UNPROVED) else f"tried {key}"
             writer.mark_ran(change.name, slot, started)
         verdict = Verdict.MET if acted.outcome is Outcome.PROVED else Verdict.BROKEN
         return Row(site.id, change.name, key, verdict, acted.detail, acted.evidence, "")

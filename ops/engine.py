@@ -15,6 +15,7 @@ import logging
 import shutil
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -65,7 +66,9 @@ class Engine:
         self.catalog = catalog
         self.clock = clock
         self._clock_by = clock_accepted_by
-        self._slots: asyncio.Semaphore | None = None
+        self._slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+            weakref.WeakKeyDictionary()
+        )
         self._remotes: dict[str, Runner] = {}
         self._remote_lock = threading.Lock()
 
@@ -135,9 +138,8 @@ class Engine:
 
     async def look(self, site: Site, check: Check, subjects: Sequence[str] = ()) -> list[Row]:
         """Looks once and records. Never raises for what a check does; a ledger that cannot be written does raise."""
-        if self._slots is None:
-            self._slots = asyncio.Semaphore(THREADS)
-        async with self._slots:
+        slots = self._slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(THREADS))
+        async with slots:
             now = self.clock()
             with self.context(site, check, now, subjects) as ctx:
                 findings, whole = await self._findings(site, check, ctx)
@@ -147,13 +149,9 @@ class Engine:
         """`look` for several checks, side by side, from code that is not asynchronous."""
 
         async def every() -> list[list[Row]]:
-            self._slots = asyncio.Semaphore(THREADS)
             return await asyncio.gather(*(self.look(site, check, subjects) for check in checks))
 
-        try:
-            return [row for rows in asyncio.run(every()) for row in rows]
-        finally:
-            self._slots = None
+        return [row for rows in asyncio.run(every()) for row in rows]
 
     async def _findings(self, site: Site, check: Check, ctx: Context) -> tuple[list[Finding], bool]:
         """The findings, and whether the check came to its end. Trouble of any kind is `unseen` with its reason."""

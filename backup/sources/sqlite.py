@@ -1,0 +1,124 @@
+"""A SQLite database, copied whole while in use: `kind = "sqlite"  name = "tin"  path = "/srv/www/site/tin.db"`.
+
+Run as a module (`python -m backup.sources.sqlite`) it is the staging step: the online backup API makes one moment's
+copy, an integrity check and the given counting queries are run on that copy, and a note keeps the answers for the drill.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+
+from backup.source import PART_DONE, BaseSource, Name, read_note, write_note
+from ops import Place, Step, Text, python, say
+
+_SECONDS = 3600.0
+
+
+class Source(BaseSource):
+    """name: of the staged copy. path: the live database. queries: name -> SELECT that gives one number."""
+
+    kind: Literal["sqlite"]
+    name: Name
+    path: Place
+    queries: dict[Name, str] = {}
+
+    def staged(self) -> tuple[str, ...]:
+        """The copy and its note."""
+        return (f"{self.name}.sqlite", f"{self.name}.note.json")
+
+    def stage(self, stage: Path) -> list[Step]:
+        """One step: copy, check, count, note."""
+        why = say("chép cơ sở dữ liệu {n} vào nơi tạm và đếm bản ghi", "copy database {n} to the stage and count rows",
+                  n=self.name)
+        queries = [part for name, sql in sorted(self.queries.items()) for part in ("--query", f"{name}={sql}")]
+        argv = python("backup.sources.sqlite", "--name", self.name, "--path", str(self.path), "--stage", str(stage),
+                      *queries)
+        return [Step(why, argv, expect=(0, PART_DONE), keep=True, timeout=_SECONDS)]
+
+    def examine(self, root: Path, stage: Path) -> Iterable[Text]:
+        """The restored copy must open, be sound, and count what it counted when it was made."""
+        copy, note = stage / f"{self.name}.sqlite", stage / f"{self.name}.note.json"
+        try:
+            noted = read_note(note)
+            sound, counts = answers(copy, self.queries)
+        except (OSError, ValueError, sqlite3.Error) as error:
+            yield say("cơ sở dữ liệu {n} không mở được: {e}", "database {n} cannot be opened: {e}", n=self.name, e=error)
+            return
+        if sound != "ok":
+            yield say("cơ sở dữ liệu {n} hỏng: {e}", "database {n} is damaged: {e}", n=self.name, e=sound)
+        for name, count in counts.items():
+            was = noted.get("counts", {}).get(name)
+            # a query that was added after the copy was made has nothing to compare with
+            if was is not None and was != count:
+                yield say("{n}.{q}: lúc sao lưu {was}, khôi phục {now}", "{n}.{q}: {was} when copied, {now} restored",
+                          n=self.name, q=name, was=was, now=count)
+
+
+def answers(path: Path, queries: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
+    """(integrity_check's first line, query name -> its first value) of a database file that nobody writes to.
+
+    Raises sqlite3.Error, or FileNotFoundError.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.name} is missing")
+    with closing(_open(path, "mode=ro&immutable=1")) as database:
+        sound = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        found: dict[str, Any] = {}
+        for name, sql in queries.items():
+            row = database.execute(sql).fetchone()
+            found[name] = row[0] if row else None
+    return sound, found
+
+
+def copy(live: Path, target: Path) -> None:
+    """Copies a live database by SQLite's online backup API; `target` appears whole or not at all. Raises sqlite3.Error."""
+    temporary = target.with_name(f".{target.name}.new")
+    for stale in (temporary, target):
+        stale.unlink(missing_ok=True)
+    with closing(_open(live, "mode=ro")) as source, closing(sqlite3.connect(temporary)) as made:
+        source.backup(made)
+    temporary.chmod(0o600)
+    temporary.replace(target)
+
+
+def _open(path: Path, how: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=60.0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The staging step. Exit 0: copied and sound; 3: not, and the note says why. Prints the note as one JSON line."""
+    parser = argparse.ArgumentParser(prog="backup.sources.sqlite")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--path", required=True, type=Path)
+    parser.add_argument("--stage", required=True, type=Path)
+    parser.add_argument("--query", action="append", default=[])
+    given = parser.parse_args(arguments)
+    queries = dict(item.split("=", 1) for item in given.query)
+    target = given.stage / f"{given.name}.sqlite"
+    note: dict[str, Any] = {"kind": "sqlite", "name": given.name, "path": str(given.path), "trouble": ""}
+    try:
+        live = given.path.stat()
+        note |= {"mode": live.st_mode & 0o7777, "uid": live.st_uid, "gid": live.st_gid}
+        copy(given.path, target)
+        note["integrity"], note["counts"] = answers(target, queries)
+        note["bytes"] = target.stat().st_size
+        if note["integrity"] != "ok":
+            note["trouble"] = f"integrity_check: {note['integrity']}"
+    except (OSError, sqlite3.Error) as error:
+        target.unlink(missing_ok=True)
+        note["trouble"] = f"{type(error).__name__}: {error}"
+    write_note(given.stage / f"{given.name}.note.json", note)
+    print(json.dumps(note, ensure_ascii=False, sort_keys=True))
+    return PART_DONE if note["trouble"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""What went wrong with restic, in words that a person can act on. The one place that reads exit codes and messages.
+
+restic 0.14 exits 1 for nearly everything and speaks plain English; 0.17 and later give 10 (no repository), 11 (locked)
+and 12 (wrong password); 0.18 and later put messages in JSON. The texts below are those of 0.14 to 0.19. A code that is
+not known is failure. Source: restic's manual, chapter "Scripting", and runs of 0.14.0, 0.18.0 and 0.19.1.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+
+from ops import CannotSee, Result, Text, say
+
+TIMED_OUT = -1001
+_LOCK = re.compile(r"locked (?:exclusively )?by PID (\d+) on (\S+)")
+_AGE = re.compile(r"lock was created at [^(]*\(([^)]+)\)")
+
+
+class ResticTrouble(CannotSee):
+    """restic could not do what was asked. `kind` is one of the words in `_SIGNS`, or "timeout" or "unknown"."""
+
+    def __init__(self, kind: str, what: Text, mend: Text, lock: Lock | None = None) -> None:
+        self.kind = kind
+        self.lock = lock
+        super().__init__(what, mend)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Who holds the repository: process, machine, and how long ago the lock was made (restic's words)."""
+
+    pid: int
+    host: str
+    age: str
+
+    @property
+    def dead(self) -> bool:
+        """True only when the holder ran on this very machine and is no more."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+# in this order: "permission denied" also comes with "is there a repository", a full disk with "unable to create lock"
+_SIGNS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
+    ("password", 12, ("wrong password or no key found",)),
+    ("disk_full", 0, ("no space left on device", "disk quota exceeded")),
+    ("permission", 0, ("permission denied", "read-only file system", "operation not permitted")),
+    ("locked", 11, ("already locked",)),
+    ("no_repository", 10, ("is there a repository at the following location", "repository does not exist",
+                           "unable to open config file")),
+    ("unreachable", 0, ("connection refused", "no such host", "i/o timeout", "network is unreachable",
+                        "connection reset", "context deadline exceeded")),
+    ("damaged", 0, ("repository contains errors", "ciphertext verification failed", "does not match id",
+                    "invalid data returned", "hash mismatch", "wrong data returned", "data corruption")),
+)
+
+
+def kind_of(code: int, said: str) -> str:
+    """One word for an exit code and message; codes win, for they do not change with the wording."""
+    if code == TIMED_OUT:
+        return "timeout"
+    for kind, number, _ in _SIGNS:
+        if number and code == number:
+            return kind
+    lower = said.lower()
+    return next((kind for kind, _, signs in _SIGNS if any(sign in lower for sign in signs)), "unknown")
+
+
+def lock_of(said: str) -> Lock | None:
+    """The holder named in restic's message, if it names one."""
+    holder = _LOCK.search(said)
+    if holder is None:
+        return None
+    age = _AGE.search(said)
+    return Lock(int(holder.group(1)), holder.group(2).strip('"\\,'), age.group(1) if age else "?")
+
+
+def trouble_of(result: Result, repository: str) -> ResticTrouble:
+    """The error behind a failed run of restic on `repository` (a path or URL, shown to the reader)."""
+    said = result.trouble
+    kind = kind_of(result.code, said)
+    if kind == "locked":
+        return _locked(lock_of(said), repository, said)
+    what, mend = _SAYINGS.get(kind, _SAYINGS["unknown"])
+    values = {"r": repository, "code": result.code, "said": said, "s": round(result.seconds)}
+    return ResticTrouble(kind, say(what[0], what[1], **values), say(mend[0], mend[1], **values))
+
+
+def _locked(lock: Lock | None, repository: str, said: str) -> ResticTrouble:
+    if lock is None:
+        what = say("kho sao lưu {r} đang bị khóa: {said}", "repository {r} is locked: {said}", r=repository, said=said)
+        return ResticTrouble("locked", what, say("xem: restic -r {r} list locks", "see: restic -r {r} list locks",
+                                                 r=repository))
+    values = {"r": repository, "pid": lock.pid, "host": lock.host, "age": lock.age}
+    if lock.dead:
+        return ResticTrouble(
+            "locked",
+            say("kho {r} còn khóa của tiến trình {pid} trên {host} ({age} trước) — tiến trình này đã chết",
+                "repository {r} keeps a lock of process {pid} on {host} ({age} ago), and that process is dead", **values),
+            say("gỡ khóa cũ: restic -r {r} unlock", "take the stale lock away: restic -r {r} unlock", **values),
+            lock,
+        )
+    return ResticTrouble(
+        "locked",
+        say("kho {r} đang bị tiến trình {pid} trên {host} khóa ({age} trước)",
+            "repository {r} is locked by process {pid} on {host} ({age} ago)", **values),
+        say("chờ tiến trình đó xong; chỉ gỡ khóa khi chắc chắn nó đã chết: restic -r {r} unlock",
+            "wait for it to end; take the lock away only when it is surely dead: restic -r {r} unlock", **values),
+        lock,
+    )
+
+
+_Pair = tuple[str, str]
+_SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
+    "password": (
+        ("mật khẩu không mở được kho sao lưu {r} (hoặc khóa của kho đã mất)",
+         "the password does not open repository {r} (or its keys are lost)"),
+        ("kiểm tra tham chiếu `password` trong [site.….backup]; mật khẩu giấy cất ở nơi an toàn có khớp không",
+         "check the reference `password` in [site.….backup] against the copy that is kept safe elsewhere"),
+    ),
+    "disk_full": (
+        ("hết dung lượng ở nơi chứa kho sao lưu {r}", "no space left where repository {r} lives"),
+        ("giải phóng hoặc mở rộng ổ đĩa rồi chạy lại; các bản sao cũ vẫn còn nguyên",
+         "free or add space, then run again; earlier copies are not harmed"),
+    ),
+    "permission": (
+        ("không có quyền với kho sao lưu {r}: {said}", "no permission on repository {r}: {said}"),
+        ("chạy bằng đúng tài khoản, hoặc sửa chủ sở hữu và quyền của kho",
+         "run as the right account, or mend the repository's owner and mode"),
+    ),
+    "no_repository": (
+        ("không thấy kho sao lưu tại {r}", "there is no repository at {r}"),
+        ("ổ đĩa hoặc máy chứa kho đã được gắn/bật chưa? Nếu kho đã mất, khôi phục kho từ bản thứ hai trước khi chạy tiếp",
+         "is its disk mounted or its machine up? If it is lost, bring it back from its second copy before going on"),
+    ),
+    "unreachable": (
+        ("không kết nối được tới kho sao lưu {r}: {said}", "repository {r} cannot be reached: {said}"),
+        ("kiểm tra mạng và máy chứa kho rồi chạy lại", "check the network and the storage machine, then run again"),
+    ),
+    "damaged": (
+        ("kho sao lưu {r} bị hỏng dữ liệu: {said}", "repository {r} holds damaged data: {said}"),
+        ("restic -r {r} check --read-data; rồi xem backup/README.md, mục «Khi kho bị hỏng»",
+         "restic -r {r} check --read-data; then see backup/README.md, “When the repository is damaged”"),
+    ),
+    "timeout": (
+        ("restic không trả lời trong {s} giây (kho {r})", "restic did not answer within {s} seconds (repository {r})"),
+        ("kiểm tra mạng, ổ đĩa chứa kho; restic tự thử lại rất lâu khi sai khóa truy cập S3",
+         "check the network and the disk; restic retries for long when an S3 key is wrong"),
+    ),
+    "unknown": (
+        ("restic thất bại với kho {r} (mã thoát {code}): {said}", "restic failed on {r} (exit code {code}): {said}"),
+        ("chạy lại lệnh trên bằng tay để xem; mã lạ luôn được coi là thất bại",
+         "run it by hand to see; an unknown code always counts as failure"),
+    ),
+}

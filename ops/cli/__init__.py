@@ -1,0 +1,82 @@
+"""The command line. `main` is the one place that turns an error into words and an exit code.
+
+    0 all met (or done and proved)   1 something broken      2 wrong use or configuration   3 something unseen
+    4 the ledger does not verify     5 a change failed or was not proved                    130 interrupted
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+GLOBAL_WITH_VALUE = ("--config", "--lang")
+GLOBAL_FLAGS = ("--json",)
+
+
+def hoist(argv: Sequence[str]) -> list[str]:
+    """Moves `--json`, `--config F` and `--lang L` to the front, so that they may stand anywhere before a `--`."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(argv)
+    for one in words:
+        if one == "--":
+            rest += [one, *words]
+        elif one in GLOBAL_FLAGS or one.startswith(tuple(f"{name}=" for name in GLOBAL_WITH_VALUE)):
+            front.append(one)
+        elif one in GLOBAL_WITH_VALUE:
+            front += [one, *[value for value in [next(words, None)] if value is not None]]
+        else:
+            rest.append(one)
+    return front + rest
+
+
+def language(argv: Sequence[str]) -> str:
+    """The language for help and errors, before any configuration was read: --lang, else GACCONG_LANG, else vi."""
+    for number, one in enumerate(argv):
+        if one == "--lang" and number + 1 < len(argv):
+            return "en" if argv[number + 1] == "en" else "vi"
+        if one.startswith("--lang="):
+            return "en" if one == "--lang=en" else "vi"
+    return "en" if os.environ.get("GACCONG_LANG") == "en" else "vi"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and gives the exit code (also to the operating system, as an entry point)."""
+    words = hoist(sys.argv[1:] if argv is None else argv)
+    lang = language(words)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        return _run(words, lang)
+    except KeyboardInterrupt:
+        print({"vi": "đã dừng theo yêu cầu", "en": "interrupted"}[lang], file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(words: list[str], lang: str) -> int:
+    import click
+
+    from ops.cli.app import build
+    from ops.errors import GaccongError
+
+    try:
+        code = build(lang)(words, standalone_mode=False, prog_name="gaccong")
+    except click.exceptions.Exit as error:
+        return int(error.exit_code)
+    except click.Abort:
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except GaccongError as error:
+        print(error.explain(lang), file=sys.stderr)
+        return error.exit_code
+    return int(code or 0)
+
+
+def _stop(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,84 @@
+"""Makes the demo site in one folder: pages, certificates, web server, people, database, gaccong's configuration."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from ops.cli.demo import config, layout, nginx, pages, people, processes, tls
+from ops.cli.demo.layout import Demo, Ports
+from ops.errors import UsageError
+from ops.model import say
+from ops.moment import local_day
+
+FRESH = ("www", "nginx", "data", "root", "logs", "run", "state", "repo", "sites", "reports", "book", "home")
+"""What is removed when the site is made anew; certificates, keys and the backup password stay."""
+
+
+def make(root: Path, today: date | None = None) -> Demo:
+    """A new demo site in `root`. A demo that is there already is stopped and made anew, with its keys and its ports.
+
+    Touches nothing outside `root`. Raises UsageError when `root` holds something else, or its path cannot be used.
+    """
+    root = root.absolute()
+    _refuse_unfit(root)
+    known = layout.load(root)
+    if known:
+        processes.stop(known)
+        for name in FRESH:
+            shutil.rmtree(root / name, ignore_errors=False) if (root / name).is_dir() else None
+    demo = Demo(root, _ports(known))
+    _folders(demo)
+    layout.save(demo)
+    today = today or local_day(datetime.now(UTC))
+    tls.ensure(demo)
+    pages.write(demo.www, demo.url, today)
+    _readable(demo.www)
+    nginx.write(demo)
+    if not (demo.secrets / "restic").exists():
+        tls.private(demo.secrets / "restic", secrets.token_urlsafe(32).encode() + b"\n")
+    people.write(demo, today)
+    config.write(demo)
+    return demo
+
+
+def _refuse_unfit(root: Path) -> None:
+    if any(sign in str(root) for sign in '"$\\\n\r'):
+        raise UsageError(
+            say("đường dẫn {p} có ký tự mà máy chủ web không nhận", "nginx cannot take the path {p}", p=root),
+            say("chọn thư mục khác", "choose another folder"),
+        )
+    if root.is_dir() and any(root.iterdir()) and not (root / layout.MARK).exists():
+        raise UsageError(
+            say("{p} đã có tệp khác; trang mẫu chỉ làm trong thư mục trống", "{p} is not empty and is no demo site", p=root),
+            say("chọn thư mục khác", "choose another folder"),
+        )
+
+
+def _ports(known: Demo | None) -> Ports:
+    """The remembered ports if all are still free, otherwise new ones."""
+    if known:
+        kept = known.ports
+        if all(layout.is_free(port) for port in (kept.https, kept.http, kept.app, kept.dns, kept.page)):
+            return kept
+    return layout.free_ports()
+
+
+def _folders(demo: Demo) -> None:
+    demo.root.mkdir(parents=True, exist_ok=True)
+    demo.root.chmod(0o755)
+    for folder in (demo.secrets, demo.keys, demo.state):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+    for folder in (demo.run, demo.logs, demo.www):
+        folder.mkdir(exist_ok=True)
+
+
+def _readable(folder: Path) -> None:
+    """The public pages are for every account to read, whatever the umask was."""
+    for path in (folder, *folder.rglob("*")):
+        with suppress(FileNotFoundError):
+            path.chmod(0o755 if path.is_dir() else 0o644)

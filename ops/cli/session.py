@@ -1,0 +1,218 @@
+"""What every verb starts from: the configuration, the store, the engine; and how to print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ops.errors import UsageError
+from ops.model import Site, Text, Verdict, say, worst
+from ops.words import word
+
+if TYPE_CHECKING:
+    from ops.act import Actor
+    from ops.catalog import Catalog
+    from ops.config import Config
+    from ops.engine import Engine, Row
+    from ops.signing import Signer
+    from ops.store import Store
+
+MARK = {Verdict.MET: "✓", Verdict.AT_RISK: "!", Verdict.BROKEN: "✗", Verdict.UNSEEN: "?"}
+STYLE = {Verdict.MET: "green", Verdict.AT_RISK: "yellow", Verdict.BROKEN: "bold red", Verdict.UNSEEN: "magenta"}
+
+
+class Session:
+    """One command's surroundings; everything is made when it is first asked for."""
+
+    def __init__(self, path: Path | None, as_json: bool, lang: str) -> None:
+        self.json = as_json
+        self._path = path
+        self._lang = lang if lang in ("vi", "en") else ""
+        if lang and not self._lang:
+            raise UsageError(say("--lang chỉ nhận vi hoặc en", "--lang takes vi or en"))
+
+    @property
+    def lang(self) -> str:
+        """--lang, else GACCONG_LANG, else the configuration's language (when it is already read), else vi."""
+        if self._lang:
+            return self._lang
+        if os.environ.get("GACCONG_LANG") in ("vi", "en"):
+            return os.environ["GACCONG_LANG"]
+        read = self.__dict__.get("config")
+        return read.language if read else "vi"
+
+    @property
+    def path(self) -> Path:
+        """Where the configuration is looked for."""
+        if self._path:
+            return self._path
+        if os.environ.get("GACCONG_CONFIG"):
+            return Path(os.environ["GACCONG_CONFIG"])
+        here = Path("gaccong.toml")
+        return here if here.exists() else Path("/etc/gaccong/gaccong.toml")
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration, judged; raises ConfigError with every mistake."""
+        from ops import catalog
+        from ops.config import load
+
+        return load(self.path.absolute(), catalog.settings())
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Every duty."""
+        from ops.catalog import load
+
+        return load()
+
+    @cached_property
+    def reading(self) -> Store:
+        """The store, for readers; raises when nothing was ever recorded."""
+        from ops.store import open_store
+
+        return open_store(self.config.store_url, None, create=False)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, for the engine; made on first use, with its signing key."""
+        from ops.store import open_store
+
+        self.config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return open_store(self.config.store_url, self.signer)
+
+    @property
+    def key_path(self) -> Path:
+        """The key that signs checkpoints."""
+        return self.config.state / "keys" / "ledger.key"
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The signing key, made (0600) when there is none yet."""
+        from ops.signing import Signer
+
+        path = self.key_path
+        if path.exists():
+            return Signer.load(path)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Signer.create(path, self.config.signing_name)
+
+    def engine(self, clock_by: str = "") -> Engine:
+        """An engine over the store."""
+        from ops.engine import Engine
+
+        return Engine(self.config, self.store, self.catalog, clock_accepted_by=clock_by)
+
+    def actor(self, engine: Engine) -> Actor:
+        """An actor that tells its steps on stderr and shows progress."""
+        from ops.act import Actor
+        from ops.cli.progress import Progress
+
+        progress = Progress(self.lang)
+        return Actor(engine, tell=self.tell, watch=progress.watch)
+
+    # ------------------------------------------------------------------ choosing
+
+    def sites(self, name: str = "") -> list[Site]:
+        """The named site, or all of them."""
+        if not name:
+            return list(self.config.sites.values())
+        return [self.site(name)]
+
+    def site(self, name: str = "") -> Site:
+        """The named site; without a name the only one there is."""
+        sites = self.config.sites
+        if name in sites:
+            return sites[name]
+        if not name and len(sites) == 1:
+            return next(iter(sites.values()))
+        what = say("không có trang {n}", "there is no site {n}", n=name) if name else say(
+            "có nhiều trang; phải chọn một", "there are several sites; choose one")
+        raise UsageError(what, say("--site {all}", "--site {all}", all=" | ".join(sites)))
+
+    # ------------------------------------------------------------------ printing
+
+    def tell(self, text: Text) -> None:
+        """A message for the person, on stderr."""
+        print(text.in_(self.lang), file=sys.stderr, flush=True)
+
+    def document(self, body: Any) -> None:
+        """The one JSON document of a --json command."""
+        print(json.dumps(body, ensure_ascii=False, indent=2, default=str))
+
+    def say(self, text: Text) -> None:
+        """A line of the answer itself, on stdout (nothing with --json)."""
+        if not self.json:
+            print(text.in_(self.lang), flush=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[int, str] | None = None,
+              title: str = "") -> None:
+        """A table with labels from the words; wide enough for a log, fitted to a terminal."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, soft_wrap=False)
+        table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False, expand=False)
+        for name in columns:
+            table.add_column(word(f"column.{name}", self.lang), overflow="fold")
+        for number, row in enumerate(rows):
+            table.add_row(*(escape(printable(cell)) for cell in row), style=(styles or {}).get(number, ""))
+        console.print(table)
+
+    def rows(self, rows: Sequence[Row]) -> int:
+        """Prints what a look gave, and gives the exit code for it."""
+        if self.json:
+            self.document({"rows": [row_json(row) for row in rows]})
+        else:
+            ordered = sorted(rows, key=lambda row: (-row.verdict.weight, row.site, row.duty, row.subject))
+            self.table(
+                ("site", "duty", "subject", "verdict", "detail", "evidence", "next"),
+                [(row.site, row.duty, row.subject, self.verdict(row.verdict), row.detail.in_(self.lang), row.evidence,
+                  row.next if row.verdict is not Verdict.MET else "") for row in ordered],
+                {number: STYLE[row.verdict] for number, row in enumerate(ordered) if row.verdict is not Verdict.MET},
+            )
+        return exit_code([row.verdict for row in rows])
+
+    def verdict(self, verdict: Verdict) -> str:
+        """Sign and word of a verdict."""
+        return f"{MARK[verdict]} {word(f'verdict.{verdict.value}', self.lang)}"
+
+
+def printable(value: str) -> str:
+    """A cell without control characters: what a hostile name holds must not steer the terminal."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else f"\\x{ord(sign):02x}" for sign in value)
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """1 if anything is broken, else 3 if anything is unseen, else 0 (`at risk` is still kept)."""
+    if not verdicts:
+        return 3
+    if worst(list(verdicts)) is Verdict.BROKEN:
+        return 1
+    return 3 if Verdict.UNSEEN in verdicts else 0
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """A row with stable keys."""
+    finding = row.finding
+    return {
+        "site": row.site, "duty": row.duty, "subject": row.subject, "verdict": row.verdict.value,
+        "detail": row.detail.json(), "evidence": row.evidence, "next": row.next,
+        "measures": dict(finding.measures) if finding else {}, "facts": dict(finding.facts) if finding else {},
+    }
+
+
+@contextmanager
+def run_lock(state: Path, purpose: str, wait: float, tell: Any) -> Iterator[None]:
+    """One `run` or `serve` at a time."""
+    from ops.locks import held
+
+    with held(state / "locks" / "run", purpose, wait, tell):
+        yield

@@ -1,0 +1,138 @@
+"""The document tree: what a paper says, before anybody decides how it looks. Frozen, no clock, no file.
+
+Text is Vietnamese, NFC, one line unless said otherwise. Measures are in millimetres, sizes in points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+Align = Literal["left", "center", "right", "justify"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of text of one style."""
+
+    text: str
+    bold: bool = False
+    italic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """Level 1: `I. TITLE` upper bold; 2: `1. Title` bold; 3: `a) title` upright (NĐ 30/2020, Phụ lục I)."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Running text: justified, 14 pt, first line indented; `item`: begins with a dash."""
+
+    runs: tuple[Run, ...]
+    item: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A framed warning that must not be overlooked."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: head, width in mm, alignment of its cells."""
+
+    head: str
+    width: float
+    align: Align = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A ruled table with a head that repeats on every page. A cell may hold several lines (`\\n`)."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    size: float = 12.0
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture (PNG bytes), with the words for those who cannot see it."""
+
+    png: bytes = field(repr=False)
+    alt: str
+    width: float
+    caption: str
+
+
+Block = Heading | Paragraph | Note | Table | Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """First page, from the top. `number` and `date` as printed; `addressees` without dash and punctuation."""
+
+    parent: str
+    issuer: str
+    number: str
+    place_date: str
+    mark: str
+    kind: str
+    subject: str
+    addressees: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Recipients to the left, authority, title and name of the signer to the right."""
+
+    recipients: tuple[str, ...]
+    authority: str
+    title: str
+    signer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Appendix:
+    """`Phụ lục <roman>`, its title, its blocks; its pages are numbered from 1 again."""
+
+    roman: str
+    title: str
+    blocks: tuple[Block, ...]
+    landscape: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One paper. `warnings` stand framed on page 1. `data`: the same content for machines (JSON values only)."""
+
+    kind: str
+    title: str
+    author: str
+    made: datetime
+    letterhead: Letterhead
+    warnings: tuple[Note, ...]
+    body: tuple[Block, ...]
+    closing: Closing
+    appendices: tuple[Appendix, ...]
+    data: Mapping[str, Any] = field(repr=False)
+
+
+def paragraph(text: str, *, item: bool = False) -> Paragraph:
+    """Running text; `**bold**` marks bold stretches. Only for words of ours, never for text that came from outside."""
+    parts = text.split("**")
+    return Paragraph(tuple(Run(part, bold=index % 2 == 1) for index, part in enumerate(parts) if part), item)
+
+
+def plain(text: str, *, item: bool = False) -> Paragraph:
+    """Running text as it is, for words that came from outside."""
+    return Paragraph((Run(text),), item)
