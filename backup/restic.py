@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -179,11 +179,6 @@ def escaped(path: str) -> str:
 def below(root: str, pattern: str) -> str:
     """The restic pattern for an exclusion of a source: a bare name means that name anywhere below the source's path."""
     return pattern if pattern.startswith("/") else f"{escaped(root)}/**/{pattern}"
-
-
-def entries_under(paths: tuple[str, ...], entry: str) -> Iterator[str]:
-    """Those of `paths` that are `entry` or one of its ancestors."""
-    return (path for path in paths if entry == path or entry.startswith(path.rstrip("/") + "/"))
 
 
 __all__ = ["DONE", "Repository", "ResticTrouble", "Snapshot", "below", "can", "escaped", "kind_of", "repository_of",

@@ -1,4 +1,4 @@
-"""Reads what a server presented, also when it did not verify, and says what is wrong with it: expired, foreign, misnamed."""
+"""Reads what a server presented, also when it did not verify, and says what is wrong: expired, foreign, misnamed."""
 
 from __future__ import annotations
 

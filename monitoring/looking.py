@@ -1,4 +1,4 @@
-"""What the checks share: from site and settings to an aim, from a sight to verdict, words, measures and next command."""
+"""What the checks share: from site and settings to an aim; from a sight to verdict, words, measures, next command."""
 
 from __future__ import annotations
 

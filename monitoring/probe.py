@@ -113,7 +113,7 @@ class _Stop(Exception):
 
 
 def probe(aim: Aim) -> Sight:
-    """Probes once. Never raises for what a server or a network does; raises CannotSee when this machine lacks a part."""
+    """Probes once. Never raises for what a server or a network does; CannotSee when this machine lacks a part."""
     walk = _Walk(aim)
     reason: Reason | None = None
     words = ""

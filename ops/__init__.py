@@ -48,7 +48,7 @@ _SHELF = {
     "ops.settings": "DomainSettings Place Problem Reference Strict Word fault",
 }
 _HOME = {name: module for module, names in _SHELF.items() for name in names.split()}
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 __version__ = "0.1.0"
 
 

@@ -7,6 +7,7 @@ start finds (nobody else can hold the site's lock) and closes as `interrupted`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,15 +56,19 @@ class Actor:
         change = self.engine.catalog.duties.get(name)
         if not isinstance(change, Change):
             known = ", ".join(n for n, duty in self.engine.catalog.duties.items() if isinstance(duty, Change))
-            raise UsageError(say("không có thay đổi {n}", "there is no change {n}", n=name),
-                             say("có: {k}", "there are: {k}", k=known))
+            raise UsageError(
+                say("không có thay đổi {n}", "there is no change {n}", n=name),
+                say("có: {k}", "there are: {k}", k=known),
+            )
         self._refuse_odd_args(change, args)
         engine = self.engine
         with engine.context(site, change, engine.clock()) as ctx:
             if ctx.settings is None and (change.settings or change.domain) in _sections():
                 section = change.settings or change.domain
-                raise PlanRefused(say("chưa cấu hình [site.{s}.{d}]", "[site.{s}.{d}] is not configured",
-                                      s=site.id, d=section), site=site.id)
+                raise PlanRefused(
+                    say("chưa cấu hình [site.{s}.{d}]", "[site.{s}.{d}] is not configured", s=site.id, d=section),
+                    site=site.id,
+                )
             made = change.function(site, ctx, **args)
         if not isinstance(made, Plan):
             raise TypeError(f"{name} returned {type(made).__name__}, not a Plan")
@@ -78,11 +83,19 @@ class Actor:
         missing, odd = needed - args.keys(), args.keys() - set(change.parameters)
         if missing or odd:
             raise UsageError(
-                say("{n} cần {want}; đã cho {got}", "{n} takes {want}; given {got}", n=change.name,
+                say(
+                    "{n} cần {want}; đã cho {got}",
+                    "{n} takes {want}; given {got}",
+                    n=change.name,
                     want=", ".join(f"{p.name}=…" for p in parameters) or "–",
-                    got=", ".join(sorted(args)) or "–"),
-                say("gaccong plan {n} {want}", "gaccong plan {n} {want}", n=change.name,
-                    want=" ".join(f"{name}=…" for name in sorted(needed))),
+                    got=", ".join(sorted(args)) or "–",
+                ),
+                say(
+                    "gaccong plan {n} {want}",
+                    "gaccong plan {n} {want}",
+                    n=change.name,
+                    want=" ".join(f"{name}=…" for name in sorted(needed)),
+                ),
             )
 
     # ------------------------------------------------------------------ approval
@@ -90,11 +103,19 @@ class Actor:
     def approve(self, prepared: Prepared, by: str, *, standing: bool, until: datetime | None = None) -> str:
         """Records that a person allowed this digest (once, or standing until a date). Gives the evidence id."""
         engine = self.engine
-        with engine.transaction(prepared.site, engine.clock()) as writer:
-            line = writer.append("approval", prepared.change, "", {
-                "digest": prepared.digest, "by": nfc(by), "standing": standing, "args": dict(prepared.args),
-                "until": stamp(until) if until else "",
-            })
+        with engine.transaction(prepared.site) as writer:
+            line = writer.append(
+                "approval",
+                prepared.change,
+                "",
+                {
+                    "digest": prepared.digest,
+                    "by": nfc(by),
+                    "standing": standing,
+                    "args": dict(prepared.args),
+                    "until": stamp(until) if until else "",
+                },
+            )
         return line.id
 
     def standing(self, prepared: Prepared) -> str:
@@ -128,12 +149,23 @@ class Actor:
         engine = self.engine
         for intent in engine.store.open_intents(site.id):
             text = say("bị ngắt giữa chừng; chưa rõ đã làm đến đâu", "interrupted; how far it came is not known")
-            with engine.transaction(site, engine.clock()) as writer:
-                writer.append("outcome", intent.duty, "", {
-                    "intent": intent.seq, "digest": intent.body["digest"], "args": intent.body["args"],
-                    "outcome": Outcome.INTERRUPTED.value, "steps": [], "proofs": [], "started": stamp(intent.time),
-                    "finished": stamp(engine.clock()), "detail": text.json(),
-                })
+            with engine.transaction(site) as writer:
+                writer.append(
+                    "outcome",
+                    intent.duty,
+                    "",
+                    {
+                        "intent": intent.seq,
+                        "digest": intent.body["digest"],
+                        "args": intent.body["args"],
+                        "outcome": Outcome.INTERRUPTED.value,
+                        "steps": [],
+                        "proofs": [],
+                        "started": stamp(intent.time),
+                        "finished": stamp(engine.clock()),
+                        "detail": text.json(),
+                    },
+                )
 
     def act(self, approved: Prepared, by: str) -> Acted:
         """Carries out an approved plan. Raises StaleApproval when the plan made now is another one."""
@@ -141,11 +173,18 @@ class Actor:
             prepared = self.plan(approved.site, approved.change, approved.args)
             if prepared.digest != approved.digest:
                 raise StaleApproval(
-                    say("kế hoạch bây giờ khác bản đã duyệt ({old} → {new})",
+                    say(
+                        "kế hoạch bây giờ khác bản đã duyệt ({old} → {new})",
                         "the plan made now is not the approved one ({old} → {new})",
-                        old=approved.digest[:12], new=prepared.digest[:12]),
-                    say("xem lại: gaccong plan {c} --site {s}", "look again: gaccong plan {c} --site {s}",
-                        c=approved.change, s=approved.site.id),
+                        old=approved.digest[:12],
+                        new=prepared.digest[:12],
+                    ),
+                    say(
+                        "xem lại: gaccong plan {c} --site {s}",
+                        "look again: gaccong plan {c} --site {s}",
+                        c=approved.change,
+                        s=approved.site.id,
+                    ),
                     site=approved.site.id,
                 )
             return self._carry(prepared, by)
@@ -153,10 +192,18 @@ class Actor:
     def _carry(self, prepared: Prepared, by: str) -> Acted:
         engine, site = self.engine, prepared.site
         started = engine.clock()
-        with engine.transaction(site, started) as writer:
-            intent = writer.append("intent", prepared.change, "", {
-                "digest": prepared.digest, "args": dict(prepared.args), "plan": plan_json(prepared.plan), "by": nfc(by),
-            })
+        with engine.transaction(site) as writer:
+            intent = writer.append(
+                "intent",
+                prepared.change,
+                "",
+                {
+                    "digest": prepared.digest,
+                    "args": dict(prepared.args),
+                    "plan": plan_json(prepared.plan),
+                    "by": nfc(by),
+                },
+            )
         results: list[StepResult] = []
         proofs: list[dict[str, Any]] = []
         interrupt: BaseException | None = None
@@ -169,12 +216,23 @@ class Actor:
             interrupt = error
             outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"))
         steps = [result.json() for result in results]
-        with engine.transaction(site, engine.clock()) as writer:
-            line = writer.append("outcome", prepared.change, "", {
-                "intent": intent.seq, "digest": prepared.digest, "args": dict(prepared.args),
-                "outcome": outcome.value, "steps": steps, "proofs": proofs, "started": stamp(started),
-                "finished": stamp(engine.clock()), "detail": detail.json(),
-            })
+        with engine.transaction(site) as writer:
+            line = writer.append(
+                "outcome",
+                prepared.change,
+                "",
+                {
+                    "intent": intent.seq,
+                    "digest": prepared.digest,
+                    "args": dict(prepared.args),
+                    "outcome": outcome.value,
+                    "steps": steps,
+                    "proofs": proofs,
+                    "started": stamp(started),
+                    "finished": stamp(engine.clock()),
+                    "detail": detail.json(),
+                },
+            )
         if interrupt is not None:
             raise interrupt
         return Acted(prepared, outcome, line.id, detail, tuple(steps), tuple(proofs))
@@ -192,8 +250,9 @@ class Actor:
             result = carrier.carry_out(step)
             results.append(result)
             if not result.done:
-                why = say("bước {n} hỏng: {vi}", "step {n} failed: {en}", n=number, vi=result.trouble.vi,
-                          en=result.trouble.en)
+                why = say(
+                    "bước {n} hỏng: {vi}", "step {n} failed: {en}", n=number, vi=result.trouble.vi, en=result.trouble.en
+                )
                 return self._undo(prepared, results, why)
         return None, Text("", "")
 
@@ -202,8 +261,14 @@ class Actor:
         failed = [result for result in map(carrier.carry_out, undo_order(results)) if not result.done]
         if failed:
             trouble = failed[0].trouble
-            return Outcome.STUCK, say("{vi}. Không hoàn tác được: {tv}", "{en}. Could not be undone: {te}",
-                                      vi=why.vi, en=why.en, tv=trouble.vi, te=trouble.en)
+            return Outcome.STUCK, say(
+                "{vi}. Không hoàn tác được: {tv}",
+                "{en}. Could not be undone: {te}",
+                vi=why.vi,
+                en=why.en,
+                tv=trouble.vi,
+                te=trouble.en,
+            )
         return Outcome.UNDONE, why
 
     def _prove(self, prepared: Prepared) -> list[dict[str, Any]]:
@@ -259,7 +324,7 @@ class Actor:
             if error.exit_code in (3, 4):
                 raise
             return self._refused(site, change, occasion, error, started)
-        with engine.transaction(site, engine.clock()) as writer:
+        with engine.transaction(site) as writer:
             # an unproved copy was made all the same: trying again each hour would only pile up more of its kind
             slot = key if acted.outcome in (Outcome.PROVED, Outcome.UNPROVED) else f"tried {key}"
             writer.mark_ran(change.name, slot, started)
@@ -267,23 +332,38 @@ class Actor:
         return Row(site.id, change.name, key, verdict, acted.detail, acted.evidence, "")
 
     def _waiting(self, site: Site, change: Change, prepared: Prepared) -> Row:
-        self.engine.store.keep_plan(prepared.digest, site.id, change.name, dict(prepared.args), prepared.json(),
-                                    self.engine.clock())
+        self.engine.store.keep_plan(
+            prepared.digest,
+            site.id,
+            change.name,
+            dict(prepared.args),
+            json.dumps(prepared.json(), ensure_ascii=False),
+            self.engine.clock(),
+        )
         text = say("đến hạn nhưng chưa được duyệt", "due, but not approved")
         command = f"gaccong apply {prepared.digest[:12]} --standing --by HỌ-TÊN"
         return Row(site.id, change.name, occasion_key(prepared.args), Verdict.UNSEEN, text, "", command)
 
-    def _refused(
-        self, site: Site, change: Change, occasion: Occasion, error: GaccongError, started: datetime
-    ) -> Row:
+    def _refused(self, site: Site, change: Change, occasion: Occasion, error: GaccongError, started: datetime) -> Row:
         engine = self.engine
         key = occasion_key(occasion.args)
-        with engine.transaction(site, engine.clock()) as writer:
-            line = writer.append("outcome", change.name, "", {
-                "intent": 0, "digest": "", "args": dict(occasion.args), "outcome": Outcome.UNDONE.value, "steps": [],
-                "proofs": [], "started": stamp(started), "finished": stamp(engine.clock()),
-                "detail": Text(error.explain("vi"), error.explain("en")).json(),
-            })
+        with engine.transaction(site) as writer:
+            line = writer.append(
+                "outcome",
+                change.name,
+                "",
+                {
+                    "intent": 0,
+                    "digest": "",
+                    "args": dict(occasion.args),
+                    "outcome": Outcome.UNDONE.value,
+                    "steps": [],
+                    "proofs": [],
+                    "started": stamp(started),
+                    "finished": stamp(engine.clock()),
+                    "detail": Text(error.explain("vi"), error.explain("en")).json(),
+                },
+            )
             writer.mark_ran(change.name, f"tried {key}", started)
         return Row(site.id, change.name, key, Verdict.BROKEN, error.what, line.id, error.mend.vi)
 
@@ -295,8 +375,14 @@ def occasion_key(args: Mapping[str, str]) -> str:
 
 def _proof_json(check: str, subject: str, verdict: Verdict, detail: Text, row: Row | None = None) -> dict[str, Any]:
     finding = row.finding if row else None
-    return {"check": check, "subject": subject, "verdict": verdict.value, "detail": detail.json(),
-            "measures": dict(finding.measures) if finding else {}, "facts": dict(finding.facts) if finding else {}}
+    return {
+        "check": check,
+        "subject": subject,
+        "verdict": verdict.value,
+        "detail": detail.json(),
+        "measures": dict(finding.measures) if finding else {},
+        "facts": dict(finding.facts) if finding else {},
+    }
 
 
 def _judge(proofs: list[dict[str, Any]]) -> tuple[Outcome, Text]:
@@ -307,8 +393,12 @@ def _judge(proofs: list[dict[str, Any]]) -> tuple[Outcome, Text]:
     if bad:
         first = bad[0]
         return Outcome.UNPROVED, say(
-            "chưa chứng minh được: {c} ({s}): {vi}", "not proved: {c} ({s}): {en}", c=first["check"],
-            s=first["subject"], vi=first["detail"]["vi"], en=first["detail"]["en"],
+            "chưa chứng minh được: {c} ({s}): {vi}",
+            "not proved: {c} ({s}): {en}",
+            c=first["check"],
+            s=first["subject"],
+            vi=first["detail"]["vi"],
+            en=first["detail"]["en"],
         )
     return Outcome.PROVED, say("đã chứng minh bằng {n} kiểm tra", "proved by {n} checks", n=len(proofs))
 

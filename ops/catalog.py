@@ -20,8 +20,14 @@ from ops.model import say
 from ops.settings import DomainSettings
 
 DOMAINS = ("backup", "monitoring", "accounts", "playbooks")
-LEAF_FOLDERS = ("backup.checks", "backup.changes", "monitoring.checks", "accounts.checks", "accounts.changes",
-                "playbooks")
+LEAF_FOLDERS = (
+    "backup.checks",
+    "backup.changes",
+    "monitoring.checks",
+    "accounts.checks",
+    "accounts.changes",
+    "playbooks",
+)
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 
 

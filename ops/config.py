@@ -120,7 +120,9 @@ def site_model(sections: Sections) -> type[BaseModel]:
 def schema(sections: Sections) -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
     whole = create_model(
-        "Gaccong", __base__=TopModel, site=(dict[str, site_model(sections)], {})  # type: ignore[misc]
+        "Gaccong",
+        __base__=TopModel,
+        site=(dict[str, site_model(sections)], {}),  # type: ignore[misc]
     )
     return whole.model_json_schema()
 
@@ -157,8 +159,16 @@ def load(path: Path, sections: Sections) -> Config:
     if mistakes or not isinstance(top, TopModel):
         raise ConfigError(sorted(mistakes, key=lambda found: (str(found.file), found.line)))
     return Config(
-        path, top.language, top.state, top.store or f"sqlite:///{top.state / 'gaccong.db'}", top.signing_name, top.serve,
-        sites, used, {"here": Host("here"), **hosts}, bases,
+        path,
+        top.language,
+        top.state,
+        top.store or f"sqlite:///{top.state / 'gaccong.db'}",
+        top.signing_name,
+        top.serve,
+        sites,
+        used,
+        {"here": Host("here"), **hosts},
+        bases,
     )
 
 
@@ -201,9 +211,7 @@ def _included(main: _File, patterns: Any, mistakes: list[Mistake]) -> list[_File
     return found
 
 
-def _gather(
-    files: list[_File], mistakes: list[Mistake]
-) -> tuple[dict[str, tuple[_File, Any]], dict[str, Host]]:
+def _gather(files: list[_File], mistakes: list[Mistake]) -> tuple[dict[str, tuple[_File, Any]], dict[str, Host]]:
     """Sites and hosts of all files; the same name twice is a mistake."""
     entries: dict[str, tuple[_File, Any]] = {}
     hosts: dict[str, Host] = {}
@@ -211,12 +219,18 @@ def _gather(
         sites = file.data.get("site", {})
         for name, data in sites.items() if isinstance(sites, dict) else ():
             if name in entries:
-                what = say("trang {n} đã có trong {f}", "site {n} stands in {f} already", n=name, f=entries[name][0].path)
-                mistakes.append(Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", "")))
+                what = say(
+                    "trang {n} đã có trong {f}", "site {n} stands in {f} already", n=name, f=entries[name][0].path
+                )
+                mistakes.append(
+                    Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", ""))
+                )
                 continue
             if not all(sign.isascii() and (sign.isalnum() or sign in "-_") for sign in name):
                 what = say("tên trang chỉ gồm a-z, 0-9, - và _", "a site's name is made of a-z, 0-9, - and _")
-                mistakes.append(Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", "")))
+                mistakes.append(
+                    Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", ""))
+                )
                 continue
             entries[name] = (file, data)
         found = file.data.get("host", {})
@@ -264,9 +278,7 @@ def _site(
     return Site(name, read.name, read.policy, read.url, names, office, dict(read.thresholds), settings)
 
 
-def _policy(
-    name: str, data: Any, file: _File, used: dict[str, Policy], mistakes: list[Mistake]
-) -> Policy | None:
+def _policy(name: str, data: Any, file: _File, used: dict[str, Policy], mistakes: list[Mistake]) -> Policy | None:
     wanted = data.get("policy") if isinstance(data, dict) else None
     if not isinstance(wanted, str):
         return None
@@ -276,7 +288,9 @@ def _policy(
         near = difflib.get_close_matches(wanted, policies.ids(), 1, 0.3)
         what = say("không có quy chế {p}", "there is no policy {p}", p=wanted)
         mend = say(
-            "các quy chế: {all}{near}", "policies: {all}{near}", all=", ".join(policies.ids()),
+            "các quy chế: {all}{near}",
+            "policies: {all}{near}",
+            all=", ".join(policies.ids()),
             near=f" (→ {near[0]}?)" if near else "",
         )
         line = file.lines.get(("site", name, "policy"), 1)

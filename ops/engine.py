@@ -58,7 +58,12 @@ class Engine:
     """Looks and records. `clock` is asked once for each look; nothing else asks the time."""
 
     def __init__(
-        self, config: Config, store: Store, catalog: Catalog, *, clock: Callable[[], datetime] = utcnow,
+        self,
+        config: Config,
+        store: Store,
+        catalog: Catalog,
+        *,
+        clock: Callable[[], datetime] = utcnow,
         clock_accepted_by: str = "",
     ) -> None:
         self.config = config
@@ -96,10 +101,17 @@ class Engine:
         section = getattr(duty, "settings", "") or duty.domain
         try:
             yield Context(
-                now=now, ask=self.ask, secret=lambda reference: self.secret(site, reference), scratch=scratch,
-                home=home, view=self.store, settings=site.settings.get(section),
-                threshold=lambda name, default: numbers.get(name, default), hosts=self.config.hosts,
-                log=log.getChild(duty.name), subjects=tuple(subjects),
+                now=now,
+                ask=self.ask,
+                secret=lambda reference: self.secret(site, reference),
+                scratch=scratch,
+                home=home,
+                view=self.store,
+                settings=site.settings.get(section),
+                threshold=lambda name, default: numbers.get(name, default),
+                hosts=self.config.hosts,
+                log=log.getChild(duty.name),
+                subjects=tuple(subjects),
             )
         finally:
             for place in made:
@@ -184,7 +196,7 @@ class Engine:
         """
         old = {state.subject: state for state in self.store.states(site.id, check.name)}
         daily = self.store.ran(site.id).get((check.name, "daily"))
-        with self.transaction(site, now) as writer:
+        with self.transaction(site) as writer:
             rows = [self._fold(writer, site, check, old.get(found.subject), found, now) for found in findings]
             gone = old.keys() - {found.subject for found in findings} if whole else set()
             for subject in sorted(gone):
@@ -199,49 +211,89 @@ class Engine:
     def _fold(
         self, writer: Writer, site: Site, check: Check, old: State | None, finding: Finding, now: datetime
     ) -> Row:
-        result = fold(
-            old, finding, site=site.id, duty=check.name, every=check.every, patience=check.patience, now=now
-        )
+        result = fold(old, finding, site=site.id, duty=check.name, every=check.every, patience=check.patience, now=now)
         evidence = old.evidence if old else 0
         for flip in result.flips:
             is_last = flip is result.flips[-1]
-            line = writer.append("flip", check.name, finding.subject, {
-                "verdict": flip.verdict.value,
-                "was": result.was.value if result.was else "",
-                "from": stamp(flip.time),
-                "detail": (finding.detail if is_last else _unwatched()).json(),
-                "measures": dict(finding.measures) if is_last else {},
-                "facts": dict(finding.facts) if is_last else {},
-                "next": finding.next if is_last else "",
-            })
+            line = writer.append(
+                "flip",
+                check.name,
+                finding.subject,
+                {
+                    "verdict": flip.verdict.value,
+                    "was": result.was.value if result.was else "",
+                    "from": stamp(flip.time),
+                    "detail": (finding.detail if is_last else _unwatched()).json(),
+                    "measures": dict(finding.measures) if is_last else {},
+                    "facts": dict(finding.facts) if is_last else {},
+                    "next": finding.next if is_last else "",
+                },
+            )
             writer.add_flip(check.name, finding.subject, flip)
             evidence = line.seq
         writer.put_state(replace(result.state, evidence=evidence))
-        return Row(site.id, check.name, finding.subject, finding.verdict, finding.detail,
-                   f"{site.id}#{evidence}" if evidence else "", finding.next, finding)
+        return Row(
+            site.id,
+            check.name,
+            finding.subject,
+            finding.verdict,
+            finding.detail,
+            f"{site.id}#{evidence}" if evidence else "",
+            finding.next,
+            finding,
+        )
 
     @contextmanager
-    def transaction(self, site: Site, now: datetime) -> Iterator[Writer]:
-        """A store transaction; with an accepted clock, the acceptance is the first line that it writes."""
+    def transaction(self, site: Site) -> Iterator[Writer]:
+        """A store transaction; with an accepted clock, the acceptance is the first line that it writes.
+
+        The lines bear the moment at which they are written (asked once the lock is held), not that of the look.
+        """
         accept = bool(self._clock_by)
-        with self.store.transaction(site.id, now, accept_clock=accept) as writer:
+        with self.store.transaction(site.id, self.clock, accept_clock=accept) as writer:
             if accept:
                 self._clock_by, by = "", self._clock_by
                 detail = say("đồng hồ đã chỉnh lùi; {by} xác nhận", "the clock was set back; {by} confirms it", by=by)
-                writer.append("attestation", "clock", "clock", {
-                    "by": nfc(by), "says": "met", "detail": detail.json(), "until": stamp(now), "file": None,
-                })
+                writer.append(
+                    "attestation",
+                    "clock",
+                    "clock",
+                    {
+                        "by": nfc(by),
+                        "says": "met",
+                        "detail": detail.json(),
+                        "until": stamp(self.clock()),
+                        "file": None,
+                    },
+                )
             yield writer
 
     def attest(
-        self, site: Site, clause: str, *, by: str, says: Verdict, note: str, until: datetime, file: dict[str, Any] | None
+        self,
+        site: Site,
+        clause: str,
+        *,
+        by: str,
+        says: Verdict,
+        note: str,
+        until: datetime,
+        file: dict[str, Any] | None,
     ) -> str:
         """Records a person's statement about a clause; gives the evidence id."""
         text = say("{by}: {note}", "{by}: {note}", by=by, note=note)
-        with self.transaction(site, self.clock()) as writer:
-            line = writer.append("attestation", f"attest:{clause}", clause, {
-                "by": nfc(by), "says": says.value, "detail": text.json(), "until": stamp(until), "file": file,
-            })
+        with self.transaction(site) as writer:
+            line = writer.append(
+                "attestation",
+                f"attest:{clause}",
+                clause,
+                {
+                    "by": nfc(by),
+                    "says": says.value,
+                    "detail": text.json(),
+                    "until": stamp(until),
+                    "file": file,
+                },
+            )
         return line.id
 
 
@@ -251,19 +303,32 @@ def _unwatched() -> Text:
 
 def _not_configured(site: Site, check: Check) -> Finding:
     section = check.settings or check.domain
-    return Finding("*", Verdict.UNSEEN, say(
-        "chưa cấu hình [site.{s}.{d}]", "[site.{s}.{d}] is not configured", s=site.id, d=section
-    ), next="gaccong config schema")
+    return Finding(
+        "*",
+        Verdict.UNSEEN,
+        say("chưa cấu hình [site.{s}.{d}]", "[site.{s}.{d}] is not configured", s=site.id, d=section),
+        next="gaccong config schema",
+    )
 
 
 def _drop(writer: Writer, check: Check, old: State, now: datetime) -> None:
     """A subject that is no more: one last line, then it leaves the page."""
     from ops.model import Flip
 
-    writer.append("flip", check.name, old.subject, {
-        "verdict": "unseen", "was": old.verdict.value, "from": stamp(now), "measures": {}, "facts": {}, "next": "",
-        "detail": say("không còn đối tượng này", "this subject is no more").json(),
-    })
+    writer.append(
+        "flip",
+        check.name,
+        old.subject,
+        {
+            "verdict": "unseen",
+            "was": old.verdict.value,
+            "from": stamp(now),
+            "measures": {},
+            "facts": {},
+            "next": "",
+            "detail": say("không còn đối tượng này", "this subject is no more").json(),
+        },
+    )
     writer.add_flip(check.name, old.subject, Flip(now, Verdict.UNSEEN))
     writer.drop_state(check.name, old.subject)
 
@@ -272,8 +337,12 @@ def _daily(findings: Sequence[Finding], now: datetime) -> dict[str, Any]:
     return {
         "day": local_day(now).isoformat(),
         "subjects": {
-            found.subject: {"verdict": found.verdict.value, "detail": found.detail.json(),
-                            "measures": dict(found.measures), "facts": dict(found.facts)}
+            found.subject: {
+                "verdict": found.verdict.value,
+                "detail": found.detail.json(),
+                "measures": dict(found.measures),
+                "facts": dict(found.facts),
+            }
             for found in findings
         },
     }

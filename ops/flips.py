@@ -55,8 +55,17 @@ def fold(
 ) -> Fold:
     """What is believed of a subject after `finding`, seen at `now`. `evidence` of the result is the caller's to set."""
     fresh = State(
-        site, duty, finding.subject, finding.verdict, now, now, finding.detail, dict(finding.measures), finding.next,
-        old.evidence if old else 0, every.total_seconds(),
+        site,
+        duty,
+        finding.subject,
+        finding.verdict,
+        now,
+        now,
+        finding.detail,
+        dict(finding.measures),
+        finding.next,
+        old.evidence if old else 0,
+        every.total_seconds(),
     )
     if old is None:
         return Fold(fresh, None, (Flip(now, finding.verdict),))
@@ -70,7 +79,11 @@ def fold(
     if count >= patience.times and now - first >= patience.span:
         return Fold(replace(fresh, since=first), old.verdict, (Flip(first, finding.verdict),))
     waiting = replace(
-        old, seen_at=now, pending=finding.verdict, pending_count=count, pending_since=first,
+        old,
+        seen_at=now,
+        pending=finding.verdict,
+        pending_count=count,
+        pending_since=first,
         every_seconds=every.total_seconds(),
     )
     return Fold(waiting, old.verdict, ())
@@ -110,9 +123,7 @@ def availability(flips: Sequence[Flip], start: datetime, end: datetime) -> Avail
     return Availability(good + bad, good, unseen, outages, longest)
 
 
-def _intervals(
-    flips: Sequence[Flip], start: datetime, end: datetime
-) -> Iterable[tuple[datetime, datetime, Verdict]]:
+def _intervals(flips: Sequence[Flip], start: datetime, end: datetime) -> Iterable[tuple[datetime, datetime, Verdict]]:
     at, verdict = start, Verdict.UNSEEN
     for flip in sorted(flips, key=lambda found: found.time):
         moment = min(max(flip.time, start), end)

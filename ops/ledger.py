@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from ops.errors import GaccongError, LedgerError
-from ops.model import Text, nfc, say
+from ops.model import nfc, say
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -57,8 +56,12 @@ def _plain(value: Any, where: str) -> Any:
 
 def _unwritable(where: str, why: str) -> GaccongError:
     return GaccongError(
-        say("chứng cứ không ghi được: {w}: {y}", "evidence that cannot be written: {w}: {y}", w=where.lstrip(".") or "-",
-            y=why.encode("utf-8", "backslashreplace").decode())
+        say(
+            "chứng cứ không ghi được: {w}: {y}",
+            "evidence that cannot be written: {w}: {y}",
+            w=where.lstrip(".") or "-",
+            y=why.encode("utf-8", "backslashreplace").decode(),
+        )
     )
 
 

@@ -70,17 +70,27 @@ def read_laws(path: Path) -> tuple[Law, ...]:
     for law, table in zip(found, tables, strict=True):
         lost = [other for other in (*law.replaces, *law.replaced_by) if other not in known]
         if lost or known.count(law.id) > 1:
-            raise table.refuse(say("số hiệu lạ hoặc viết hai lần: {x}", "unknown or doubled number: {x}",
-                                   x=", ".join(lost) or law.id), say("sửa số hiệu", "mend the number"))
+            raise table.refuse(
+                say("số hiệu lạ hoặc viết hai lần: {x}", "unknown or doubled number: {x}", x=", ".join(lost) or law.id),
+                say("sửa số hiệu", "mend the number"),
+            )
     return found
 
 
 def _law(table: Table) -> Law:
     table.where = law_id = table.word("id")
     law = Law(
-        law_id, table.text("title"), table.day("in_force"), table.day("ended"), table.words("replaces"),
-        table.words("replaced_by"), table.one("status", MARKS), table.words("cited_by"), table.words("topics"),
-        bool(table.data.pop("binds_all", False)), table.words("memory"),
+        law_id,
+        table.text("title"),
+        table.day("in_force"),
+        table.day("ended"),
+        table.words("replaces"),
+        table.words("replaced_by"),
+        table.one("status", MARKS),
+        table.words("cited_by"),
+        table.words("topics"),
+        bool(table.data.pop("binds_all", False)),
+        table.words("memory"),
         table.text("note") if "note" in table.data else Text("", ""),
     )
     table.done()

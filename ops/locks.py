@@ -59,7 +59,9 @@ def _holder(descriptor: int) -> Text:
         return say(
             "gaccong khác đang chạy ({purpose}, tiến trình {pid}, từ {since})",
             "another gaccong is running ({purpose}, process {pid}, since {since})",
-            purpose=who["purpose"], pid=who["pid"], since=human(unstamp(who["since"])),
+            purpose=who["purpose"],
+            pid=who["pid"],
+            since=human(unstamp(who["since"])),
         )
     except (ValueError, KeyError, OSError):
         return say("gaccong khác đang chạy", "another gaccong is running")

@@ -96,17 +96,19 @@ def _nearest(key: str, allowed: list[str]) -> Text:
     return say("các khóa đúng: {all}", "the right keys: {all}", all=", ".join(allowed)) if allowed else Text("", "")
 
 
-def _written(
-    loc: Iterable[str | int], lines: Lines, prefix: tuple[str | int, ...], kind: str
-) -> tuple[str | int, ...]:
+def _written(loc: Iterable[str | int], lines: Lines, prefix: tuple[str | int, ...], kind: str) -> tuple[str | int, ...]:
     """The key path as written in the file: pydantic's place less the names of union branches."""
     path = prefix
     parts = list(loc)
     for number, part in enumerate(parts):
         last = number == len(parts) - 1
-        if (*path, part) in lines or isinstance(part, int) or any(key[: len(path) + 1] == (*path, part) for key in lines):
-            path = (*path, part)
-        elif last and kind in ("missing", "extra_forbidden"):
+        if (
+            (*path, part) in lines
+            or isinstance(part, int)
+            or any(key[: len(path) + 1] == (*path, part) for key in lines)
+            or last
+            and kind in ("missing", "extra_forbidden")
+        ):
             path = (*path, part)
     return path
 

@@ -60,7 +60,7 @@ class Text:
         return {"vi": self.vi, "en": self.en}
 
 
-def say(vi: str, en: str, **values: object) -> Text:
+def say(vi: str, en: str, /, **values: object) -> Text:
     """A `Text` with `{name}` places filled in: `say("Còn {n} ngày", "{n} days left", n=3)`."""
     filled = {key: nfc(str(value)) for key, value in values.items()}
     return Text(nfc(vi.format(**filled) if filled else vi), nfc(en.format(**filled) if filled else en))

@@ -22,8 +22,13 @@ class Prepared:
 
     def json(self) -> dict[str, Any]:
         """The plan as stored and printed."""
-        return {"site": self.site.id, "change": self.change, "args": dict(self.args), "digest": self.digest,
-                "plan": plan_json(self.plan)}
+        return {
+            "site": self.site.id,
+            "change": self.change,
+            "args": dict(self.args),
+            "digest": self.digest,
+            "plan": plan_json(self.plan),
+        }
 
 
 def prepare(site: Site, change: str, args: Mapping[str, str], plan: Plan) -> Prepared:

@@ -24,7 +24,7 @@ CADENCES = ("daily", "monthly", "quarterly", "semiannual", "yearly")
 SOURCES = ("regulation", "default")
 UNITS: Mapping[str, Text] = {
     "days": Text("ngày", "days"),
-    "days_per_week": Text("ngày trong mỗi tuần", "days a week"),
+    "days_per_week": Text("ngày mỗi tuần", "days a week"),
     "hours": Text("giờ", "hours"),
     "items": Text("mục", "items"),
     "items_per_month": Text("tin, bài mỗi người mỗi tháng", "items per person and month"),
@@ -62,12 +62,20 @@ class Threshold:
 
     @property
     def says(self) -> Text:
-        """`ít nhất 3 ngày trong mỗi tuần` / `at least 3 days a week`."""
+        """`ít nhất 3 ngày mỗi tuần` / `at least 3 days a week`."""
         vi, en = ("ít nhất", "at least") if self.at_least is not None else ("không quá", "at most")
         unit = UNITS[self.unit]
         space = "" if self.unit == "percent" else " "
-        return say("{b} {n}{s}{u}", "{b_en} {n}{s}{u_en}", b=vi, b_en=en, n=f"{self.number:g}", s=space,
-                   u=unit.vi, u_en=unit.en)
+        return say(
+            "{b} {n}{s}{u}",
+            "{b_en} {n}{s}{u_en}",
+            b=vi,
+            b_en=en,
+            n=f"{self.number:g}",
+            s=space,
+            u=unit.vi,
+            u_en=unit.en,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +166,22 @@ class Policy:
 def _remark(item: Threshold, clause: Clause | None, value: float) -> Text:
     if item.source == "regulation" and clause is not None:
         return say(
-            "{n} = {v} lỏng hơn quy định tại {c} ({s})", "{n} = {v} is looser than {c_en} demands ({s_en})",
-            n=item.name, v=f"{value:g}", c=clause.cite.vi, c_en=clause.cite.en, s=item.says.vi, s_en=item.says.en,
+            "{n} = {v} lỏng hơn quy định tại {c} ({s})",
+            "{n} = {v} is looser than {c_en} demands ({s_en})",
+            n=item.name,
+            v=f"{value:g}",
+            c=clause.cite.vi,
+            c_en=clause.cite.en,
+            s=item.says.vi,
+            s_en=item.says.en,
         )
     return say(
-        "{n} = {v} lỏng hơn mức đề xuất ({s})", "{n} = {v} is looser than the proposed default ({s_en})",
-        n=item.name, v=f"{value:g}", s=item.says.vi, s_en=item.says.en,
+        "{n} = {v} lỏng hơn mức đề xuất ({s})",
+        "{n} = {v} is looser than the proposed default ({s_en})",
+        n=item.name,
+        v=f"{value:g}",
+        s=item.says.vi,
+        s_en=item.says.en,
     )
 
 
@@ -176,8 +194,10 @@ def ids() -> list[str]:
 def load(policy_id: str) -> Policy:
     """The policy with this id. Raises PolicyError."""
     if policy_id not in ids():
-        raise PolicyError(say("không có quy chế {p}", "there is no policy {p}", p=policy_id),
-                          say("các quy chế: {a}", "policies: {a}", a=", ".join(ids())))
+        raise PolicyError(
+            say("không có quy chế {p}", "there is no policy {p}", p=policy_id),
+            say("các quy chế: {a}", "policies: {a}", a=", ".join(ids())),
+        )
     return read(FOLDER / f"{policy_id}.toml")
 
 
@@ -186,11 +206,18 @@ def read(path: Path) -> Policy:
     table = Table(parse(path), path)
     policy_id, prefix = table.word("id"), table.word("prefix")
     if policy_id != path.stem:
-        raise table.refuse(say("id khác tên tệp", "the id differs from the file's name"),
-                           say('viết id = "{s}"', 'write id = "{s}"', s=path.stem))
+        raise table.refuse(
+            say("id khác tên tệp", "the id differs from the file's name"),
+            say('viết id = "{s}"', 'write id = "{s}"', s=path.stem),
+        )
     policy = Policy(
-        policy_id, prefix, table.text("name"), table.word("number", ""), table.word("issued", "", _ISSUED),
-        table.text("issuer"), tuple(_clause(item, prefix) for item in table.tables("clause")),
+        policy_id,
+        prefix,
+        table.text("name"),
+        table.word("number", ""),
+        table.word("issued", "", _ISSUED),
+        table.text("issuer"),
+        tuple(_clause(item, prefix) for item in table.tables("clause")),
         tuple(_threshold(item) for item in table.tables("default")),
     )
     table.done()
@@ -216,22 +243,30 @@ def _refuse_doubles(policy: Policy, table: Table) -> None:
 def _clause(table: Table, prefix: str) -> Clause:
     table.where = clause_id = table.word("id", pattern=_CLAUSE)
     if not clause_id.startswith(f"{prefix}-"):
-        raise table.refuse(say("id không bắt đầu bằng {p}-", "the id does not begin with {p}-", p=prefix),
-                           say("sửa id", "mend the id"))
+        raise table.refuse(
+            say("id không bắt đầu bằng {p}-", "the id does not begin with {p}-", p=prefix), say("sửa id", "mend the id")
+        )
     article, attested = table.word("article"), None
     if (part := table.table("attested")) is not None:
         attested = Attested(part.text(""), part.count("every_days", 365))
         part.done()
     clause = Clause(
-        clause_id, article, table.text("duty"), table.one("class", CLASSES), table.words("answered_by", _NAME),
-        attested, tuple(_threshold(item) for item in table.tables("thresholds")),
+        clause_id,
+        article,
+        table.text("duty"),
+        table.one("class", CLASSES),
+        table.words("answered_by", _NAME),
+        attested,
+        tuple(_threshold(item) for item in table.tables("thresholds")),
         tuple(_report(item) for item in table.tables("reports")),
         table.text("cite") if "cite" in table.data else _cite(article),
     )
     table.done()
     if not clause.answered_by and clause.attested is None:
-        raise table.refuse(say("không ai trả lời cho điều khoản này", "nobody answers for this clause"),
-                           say("thêm answered_by hoặc attested", "add answered_by or attested"))
+        raise table.refuse(
+            say("không ai trả lời cho điều khoản này", "nobody answers for this clause"),
+            say("thêm answered_by hoặc attested", "add answered_by or attested"),
+        )
     return clause
 
 
@@ -249,8 +284,10 @@ def _threshold(table: Table) -> Threshold:
     table.where = f"{table.where} {name}".strip()
     low, high = table.number("at_least"), table.number("at_most")
     if (low is None) == (high is None):
-        raise table.refuse(say("cần đúng một cận", "exactly one bound is needed"),
-                           say("viết at_least hoặc at_most", "write either at_least or at_most"))
+        raise table.refuse(
+            say("cần đúng một cận", "exactly one bound is needed"),
+            say("viết at_least hoặc at_most", "write either at_least or at_most"),
+        )
     unit, source = table.one("unit", tuple(UNITS)), table.one("source", SOURCES)
     note = table.text("note") if "note" in table.data else Text("", "")
     table.done()
@@ -258,8 +295,11 @@ def _threshold(table: Table) -> Threshold:
 
 
 def _report(table: Table) -> Report:
-    report = Report(table.word("kind", pattern=_NAME), table.one("cadence", CADENCES),
-                    tuple(item.text("", last=True) for item in table.tables("recipients")))
+    report = Report(
+        table.word("kind", pattern=_NAME),
+        table.one("cadence", CADENCES),
+        tuple(item.text("", last=True) for item in table.tables("recipients")),
+    )
     table.done()
     return report
 
@@ -323,6 +363,20 @@ def _count(policy: Policy, names: Mapping[str, tuple[str, ...]], duties: Mapping
 
 
 __all__ = [
-    "Attested", "Audit", "Clause", "Count", "Law", "Policy", "PolicyError", "Report", "Threshold", "check", "ids",
-    "lapsed", "laws", "legal_basis", "load", "read",
+    "Attested",
+    "Audit",
+    "Clause",
+    "Count",
+    "Law",
+    "Policy",
+    "PolicyError",
+    "Report",
+    "Threshold",
+    "check",
+    "ids",
+    "lapsed",
+    "laws",
+    "legal_basis",
+    "load",
+    "read",
 ]

@@ -148,8 +148,12 @@ def _chain(host: Host, secret: Callable[[str], Secret], hosts: Mapping[str, Host
     while wanted:
         if wanted in names or wanted not in hosts:
             raise GaccongError(
-                say("máy trung gian {g} của {h} không có hoặc vòng lại chính nó",
-                    "gateway {g} of {h} does not exist or leads back to itself", g=wanted, h=host.name),
+                say(
+                    "máy trung gian {g} của {h} không có hoặc vòng lại chính nó",
+                    "gateway {g} of {h} does not exist or leads back to itself",
+                    g=wanted,
+                    h=host.name,
+                ),
                 say("sửa host.{h}.gateway", "mend host.{h}.gateway", h=host.name),
             )
         ways.append(hosts[wanted])
@@ -172,15 +176,22 @@ def _connection(host: Host, secret: Callable[[str], Secret], gateway: Any) -> An
         def get_gateway(self) -> None:
             return None
 
-    config = fabric.Config(
-        overrides={"load_ssh_configs": False, "run": {"in_stream": False, "hide": True}}, lazy=True
-    )
+    config = fabric.Config(overrides={"load_ssh_configs": False, "run": {"in_stream": False, "hide": True}}, lazy=True)
     connection = Strict(
-        host=host.address, port=host.port, user=host.user, config=config, gateway=gateway,
-        connect_timeout=CONNECT_SECONDS, forward_agent=False,
+        host=host.address,
+        port=host.port,
+        user=host.user,
+        config=config,
+        gateway=gateway,
+        connect_timeout=CONNECT_SECONDS,
+        forward_agent=False,
         connect_kwargs={
-            "pkey": _private_key(host, secret), "allow_agent": False, "look_for_keys": False,
-            "banner_timeout": LOGIN_SECONDS, "auth_timeout": LOGIN_SECONDS, "channel_timeout": LOGIN_SECONDS,
+            "pkey": _private_key(host, secret),
+            "allow_agent": False,
+            "look_for_keys": False,
+            "banner_timeout": LOGIN_SECONDS,
+            "auth_timeout": LOGIN_SECONDS,
+            "channel_timeout": LOGIN_SECONDS,
         },
     )
     client = paramiko.SSHClient()
@@ -194,9 +205,12 @@ def _connection(host: Host, secret: Callable[[str], Secret], gateway: Any) -> An
 def _load_known_hosts(client: Any, host: Host) -> None:
     import paramiko
 
-    mend = say("ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào known_hosts",
-               "ssh-keyscan -p {p} {a}, compare the fingerprint at that machine, then write it to known_hosts",
-               p=host.port, a=host.address)
+    mend = say(
+        "ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào known_hosts",
+        "ssh-keyscan -p {p} {a}, compare the fingerprint at that machine, then write it to known_hosts",
+        p=host.port,
+        a=host.address,
+    )
     if host.known_hosts is None:
         raise CannotSee(say("máy {h} chưa có tệp known_hosts", "host {h} has no known_hosts file", h=host.name), mend)
     try:
@@ -206,9 +220,11 @@ def _load_known_hosts(client: Any, host: Host) -> None:
     except OSError as error:
         what = say("không đọc được {f}: {e}", "cannot read {f}: {e}", f=host.known_hosts, e=error.strerror or error)
     except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):
-        what = say("{f}: có dòng không hiểu được (@cert-authority, @revoked và khóa hỏng không dùng ở đây)",
-                   "{f}: a line is not understood (@cert-authority, @revoked and damaged keys are not for this file)",
-                   f=host.known_hosts)
+        what = say(
+            "{f}: có dòng không hiểu được (@cert-authority, @revoked và khóa hỏng không dùng ở đây)",
+            "{f}: a line is not understood (@cert-authority, @revoked and damaged keys are not for this file)",
+            f=host.known_hosts,
+        )
     raise CannotSee(what, mend)
 
 
@@ -225,10 +241,15 @@ def _private_key(host: Host, secret: Callable[[str], Secret]) -> Any:
         except (paramiko.SSHException, ValueError, IndexError):
             continue
     raise GaccongError(
-        say("khóa SSH của máy {h} không đọc được (hỏng, loại lạ, hoặc có mật khẩu)",
-            "the SSH key for host {h} cannot be read (damaged, of an unknown kind, or with a passphrase)", h=host.name),
-        say("tạo khóa riêng cho gaccong: ssh-keygen -t ed25519 -N ''",
-            "make a key of gaccong's own: ssh-keygen -t ed25519 -N ''"),
+        say(
+            "khóa SSH của máy {h} không đọc được (hỏng, loại lạ, hoặc có mật khẩu)",
+            "the SSH key for host {h} cannot be read (damaged, of an unknown kind, or with a passphrase)",
+            h=host.name,
+        ),
+        say(
+            "tạo khóa riêng cho gaccong: ssh-keygen -t ed25519 -N ''",
+            "make a key of gaccong's own: ssh-keygen -t ed25519 -N ''",
+        ),
     )
 
 
@@ -248,10 +269,17 @@ def _words(host: Host) -> Iterator[None]:
         raise _changed(host) from None
     except paramiko.AuthenticationException:
         raise CannotSee(
-            say("máy {h} không nhận khóa của tài khoản {u}", "host {h} does not take the key of account {u}",
-                h=host.name, u=host.user),
-            say("thêm khóa công khai vào ~{u}/.ssh/authorized_keys trên máy đó",
-                "add the public key to ~{u}/.ssh/authorized_keys there", u=host.user),
+            say(
+                "máy {h} không nhận khóa của tài khoản {u}",
+                "host {h} does not take the key of account {u}",
+                h=host.name,
+                u=host.user,
+            ),
+            say(
+                "thêm khóa công khai vào ~{u}/.ssh/authorized_keys trên máy đó",
+                "add the public key to ~{u}/.ssh/authorized_keys there",
+                u=host.user,
+            ),
         ) from None
     except TimeoutError:
         raise _silent(host) from None
@@ -265,37 +293,63 @@ def _words(host: Host) -> Iterator[None]:
 
 def _unknown(host: Host) -> CannotSee:
     return CannotSee(
-        say("khóa máy chủ của {h} ({a}:{p}) không có trong {f}: đã từ chối kết nối",
+        say(
+            "khóa máy chủ của {h} ({a}:{p}) không có trong {f}: đã từ chối kết nối",
             "the host key of {h} ({a}:{p}) is not in {f}: refused to connect",
-            h=host.name, a=host.address, p=host.port, f=host.known_hosts),
-        say("ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào tệp trên",
+            h=host.name,
+            a=host.address,
+            p=host.port,
+            f=host.known_hosts,
+        ),
+        say(
+            "ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào tệp trên",
             "ssh-keyscan -p {p} {a}, compare the fingerprint at that machine, then write it to that file",
-            p=host.port, a=host.address),
+            p=host.port,
+            a=host.address,
+        ),
     )
 
 
 def _changed(host: Host) -> CannotSee:
     return CannotSee(
-        say("khóa máy chủ của {h} ({a}:{p}) ĐÃ THAY ĐỔI so với {f}: có thể có người đứng giữa; đã từ chối kết nối",
+        say(
+            "khóa máy chủ của {h} ({a}:{p}) ĐÃ THAY ĐỔI so với {f}: có thể có người đứng giữa; đã từ chối kết nối",
             "the host key of {h} ({a}:{p}) HAS CHANGED against {f}: someone may stand in between; refused to connect",
-            h=host.name, a=host.address, p=host.port, f=host.known_hosts),
-        say("hỏi người quản trị máy đó; chỉ sửa tệp khi chắc chắn máy đã cài lại",
-            "ask that machine's administrator; change the file only when it was surely reinstalled"),
+            h=host.name,
+            a=host.address,
+            p=host.port,
+            f=host.known_hosts,
+        ),
+        say(
+            "hỏi người quản trị máy đó; chỉ sửa tệp khi chắc chắn máy đã cài lại",
+            "ask that machine's administrator; change the file only when it was surely reinstalled",
+        ),
     )
 
 
 def _silent(host: Host) -> CannotSee:
     return CannotSee(
-        say("máy {h} ({a}:{p}) không trả lời trong thời hạn", "host {h} ({a}:{p}) did not answer in time",
-            h=host.name, a=host.address, p=host.port),
+        say(
+            "máy {h} ({a}:{p}) không trả lời trong thời hạn",
+            "host {h} ({a}:{p}) did not answer in time",
+            h=host.name,
+            a=host.address,
+            p=host.port,
+        ),
         say("kiểm tra mạng, tường lửa và sshd trên máy đó", "check network, firewall and sshd there"),
     )
 
 
 def _unreachable(host: Host, error: BaseException) -> CannotSee:
     return CannotSee(
-        say("không kết nối được tới {h} ({a}:{p}): {e}", "cannot connect to {h} ({a}:{p}): {e}",
-            h=host.name, a=host.address, p=host.port, e=getattr(error, "strerror", None) or error),
+        say(
+            "không kết nối được tới {h} ({a}:{p}): {e}",
+            "cannot connect to {h} ({a}:{p}): {e}",
+            h=host.name,
+            a=host.address,
+            p=host.port,
+            e=getattr(error, "strerror", None) or error,
+        ),
         say("kiểm tra địa chỉ, cổng, và sshd có chạy không", "check address, port, and whether sshd runs"),
     )
 
@@ -318,8 +372,10 @@ def command_line(command: Command, token: str) -> tuple[str, bytes]:
     """
     if len(command.secrets) > 1 or (command.secrets and command.stdin):
         raise UsageError(
-            say("qua SSH mỗi lệnh chỉ nhận một bí mật, và không kèm dữ liệu stdin",
-                "over SSH a command takes one secret at most, and no stdin data beside it"),
+            say(
+                "qua SSH mỗi lệnh chỉ nhận một bí mật, và không kèm dữ liệu stdin",
+                "over SSH a command takes one secret at most, and no stdin data beside it",
+            ),
         )
     argv = ["env", "-i", f"PATH={_PATH}", "LC_ALL=C.UTF-8", "TZ=UTC"]
     if command.cwd is not None:

@@ -88,8 +88,15 @@ class RiskRow:
         return min((control.coverage for control in (*self.key, *self.support)), default=0.0)
 
 
-def assess(row: Row, status: SiteStatus, view: View, duties: Mapping[str, Duty], register: Register,
-           start: datetime, end: datetime) -> RiskRow:
+def assess(
+    row: Row,
+    status: SiteStatus,
+    view: View,
+    duties: Mapping[str, Duty],
+    register: Register,
+    start: datetime,
+    end: datetime,
+) -> RiskRow:
     """Judges one row over [start, end), or to the moment of the status while the period is not over."""
     until = min(end, status.at)
     key = tuple(control(name, status, view, duties, start, until) for name in row.key)
@@ -111,12 +118,29 @@ def judge(row: Row, key: Sequence[Control], support: Sequence[Control], register
     floor = register.named(rule.floor_band)
     if row.impact >= rule.floor_impact and broken and level.lowest < floor.lowest:
         level = floor
-        reasons.append(say("tác động rất lớn và có biện pháp chính không đạt nên mức ít nhất là {b}",
-                           "severe impact and a broken key control: at least {e}", b=floor.name.vi, e=floor.name.en))
+        reasons.append(
+            say(
+                "tác động rất lớn và có biện pháp chính không đạt nên mức ít nhất là {b}",
+                "severe impact and a broken key control: at least {e}",
+                b=floor.name.vi,
+                e=floor.name.en,
+            )
+        )
     evidence = {line.id: line for found in (*key, *support) for line in found.evidence}
     ordered = tuple(sorted(evidence.values(), key=lambda line: line.seq))
-    return RiskRow(row, likelihood, row.impact, likelihood * row.impact, level, effectiveness(key, rule), ordered,
-                   missing, tuple(reasons), tuple(key), tuple(support))
+    return RiskRow(
+        row,
+        likelihood,
+        row.impact,
+        likelihood * row.impact,
+        level,
+        effectiveness(key, rule),
+        ordered,
+        missing,
+        tuple(reasons),
+        tuple(key),
+        tuple(support),
+    )
 
 
 def _lacking(controls: Iterable[Control], floor: float) -> list[Control]:
@@ -133,15 +157,20 @@ def _lack(lacking: Sequence[Control], register: Register) -> Text:
         vi.append("chưa có số liệu về " + "; ".join(register.name(found.duty).vi for found in absent))
         en.append("nothing seen of " + "; ".join(register.name(found.duty).en for found in absent))
     if thin:
-        vi.append("số liệu chưa đủ về " + "; ".join(
-            f"{register.name(found.duty).vi} (độ phủ {percent(found.coverage)})" for found in thin))
-        en.append("too little seen of " + "; ".join(
-            f"{register.name(found.duty).en} (coverage {found.coverage:.1%})" for found in thin))
+        vi.append(
+            "số liệu chưa đủ về "
+            + "; ".join(f"{register.name(found.duty).vi} (độ phủ {percent(found.coverage)})" for found in thin)
+        )
+        en.append(
+            "too little seen of "
+            + "; ".join(f"{register.name(found.duty).en} (coverage {found.coverage:.1%})" for found in thin)
+        )
     return say("thiếu dữ liệu: {v}", "data are missing: {e}", v=" và ".join(vi), e=" and ".join(en))
 
 
-def _likelihood(row: Row, key: Sequence[Control], support: Sequence[Control], rule: Rule,
-                register: Register) -> tuple[int, list[Text]]:
+def _likelihood(
+    row: Row, key: Sequence[Control], support: Sequence[Control], rule: Rule, register: Register
+) -> tuple[int, list[Text]]:
     """Likelihood before the rule of missing data, with what raised it. Every cause is told, not only the highest."""
     level, reasons = 1, list[Text]()
     full = all(found.coverage >= rule.coverage_full for found in (*key, *support))
@@ -180,11 +209,21 @@ def _weigh(found: Control, raise_to: Raise, rule: Rule) -> None:
     if found.sums.outages >= rule.events_high:
         raise_to(4, "{name}: không đạt {n} lần trong kỳ", "{name_en}: broken {n} times", found, n=found.sums.outages)
     elif found.sums.outages and found.verdict is not Verdict.BROKEN:
-        raise_to(3, "{name}: không đạt {n} lần trong kỳ, nay đã đạt", "{name_en}: broken {n} times, mended", found,
-                 n=found.sums.outages)
+        raise_to(
+            3,
+            "{name}: không đạt {n} lần trong kỳ, nay đã đạt",
+            "{name_en}: broken {n} times, mended",
+            found,
+            n=found.sums.outages,
+        )
     if found.broken_seconds > long or found.at_risk_seconds > long:
-        raise_to(3, "{name}: không đạt hoặc cảnh báo kéo dài trên {n} ngày",
-                 "{name_en}: broken or at risk for more than {n} days", found, n=rule.long_days)
+        raise_to(
+            3,
+            "{name}: không đạt hoặc cảnh báo kéo dài trên {n} ngày",
+            "{name_en}: broken or at risk for more than {n} days",
+            found,
+            n=rule.long_days,
+        )
     elif found.at_risk_seconds:
         raise_to(2, "{name}: có cảnh báo trong kỳ", "{name_en}: at risk in the period", found)
 
@@ -206,8 +245,9 @@ def effectiveness(key: Sequence[Control], rule: Rule) -> Text:
     return GOOD
 
 
-def control(name: str, status: SiteStatus, view: View, duties: Mapping[str, Duty], start: datetime,
-            until: datetime) -> Control:
+def control(
+    name: str, status: SiteStatus, view: View, duties: Mapping[str, Duty], start: datetime, until: datetime
+) -> Control:
     """What one duty (or `attest:CLAUSE`) did in [start, until)."""
     site = status.site.id
     if name.startswith("attest:"):
@@ -225,8 +265,15 @@ def _fold(name: str, built: bool, private: bool, subjects: Sequence[Subject], ev
     sums = max((found.sums for found in subjects), key=lambda found: found.valid_seconds - found.good_seconds)
     sums = replace(sums, outages=max(found.sums.outages for found in subjects))
     return Control(
-        name, built, private, worst([found.verdict for found in subjects]), min(found.coverage for found in subjects),
-        sums, max(found.at_risk_seconds for found in subjects), tuple(evidence), tuple(subjects),
+        name,
+        built,
+        private,
+        worst([found.verdict for found in subjects]),
+        min(found.coverage for found in subjects),
+        sums,
+        max(found.at_risk_seconds for found in subjects),
+        tuple(evidence),
+        tuple(subjects),
     )
 
 
@@ -271,9 +318,9 @@ def _attestation(name: str, site: str, view: View, start: datetime, until: datet
 def _cited(site: str, duty: str, view: View, start: datetime, until: datetime) -> tuple[Evidence, ...]:
     """The lines to cite: the newest breaches, the newest other flips and the newest daily line of the period."""
     flips = view.evidence(site, kind="flip", duty=duty, since=start, until=until)
-    bad = [line for line in flips if line.body.get("verdict") == Verdict.BROKEN][-CITED // 2:]
+    bad = [line for line in flips if line.body.get("verdict") == Verdict.BROKEN][-CITED // 2 :]
     daily = view.evidence(site, kind="daily", duty=duty, since=start, until=until, newest=1)
-    rest = [line for line in flips if line not in bad][-(CITED - len(bad) - len(daily)):]
+    rest = [line for line in flips if line not in bad][-(CITED - len(bad) - len(daily)) :]
     return tuple(sorted({line.seq: line for line in (*bad, *rest, *daily)}.values(), key=lambda line: line.seq))
 
 

@@ -138,8 +138,17 @@ def _register(data: dict[str, Any]) -> Register:
         Rule(**{key: value for key, value in data["rule"].items() if key != "cells"}),
         tuple(Degree(item["value"], text_of(item["name"]), text_of(item["anchor"])) for item in data["likelihood"]),
         tuple(Degree(item["value"], text_of(item["name"]), text_of(item["anchor"])) for item in data["impact"]),
-        tuple(Band(item["id"], text_of(item["name"]), item["lowest"], item["highest"], text_of(item["treat"]),
-                   text_of(item["due"])) for item in data["band"]),
+        tuple(
+            Band(
+                item["id"],
+                text_of(item["name"]),
+                item["lowest"],
+                item["highest"],
+                text_of(item["treat"]),
+                text_of(item["due"]),
+            )
+            for item in data["band"]
+        ),
         _named(data["kind"]),
         _named(data["subkind"]),
         tuple(_row(item) for item in data["row"]),
@@ -156,9 +165,18 @@ def _named(items: list[dict[str, Any]]) -> tuple[Named, ...]:
 
 def _row(item: dict[str, Any]) -> Row:
     return Row(
-        item["id"], item["kind"], text_of(item["asset"]), text_of(item["threat"]), text_of(item["weakness"]),
-        tuple(item["clauses"]), item["impact"], tuple(item["key"]), tuple(item["support"]),
-        tuple(item.get("misuse", ())), text_of(item["measure"]), text_of(item["decision"]),
+        item["id"],
+        item["kind"],
+        text_of(item["asset"]),
+        text_of(item["threat"]),
+        text_of(item["weakness"]),
+        tuple(item["clauses"]),
+        item["impact"],
+        tuple(item["key"]),
+        tuple(item["support"]),
+        tuple(item.get("misuse", ())),
+        text_of(item["measure"]),
+        text_of(item["decision"]),
     )
 
 

@@ -141,7 +141,7 @@ class Here:
                 environment[name] = f"/dev/fd/{descriptor}"
             feed = self._start_feed(command, environment, descriptors)
             try:
-                main = subprocess.Popen(  # noqa: S603 - argv tuple, no shell
+                main = subprocess.Popen(
                     command.argv,
                     stdin=feed.stdout if feed else subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -169,7 +169,7 @@ class Here:
         if not command.feed:
             return None
         need(command.feed[0])
-        return subprocess.Popen(  # noqa: S603 - argv tuple, no shell
+        return subprocess.Popen(
             command.feed,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -270,9 +270,7 @@ def _collect(
     return Result(code, bytes(out.data), bytes(err.data), time.monotonic() - started, feed_code, out.cut or err.cut)
 
 
-def _write_some(
-    selector: selectors.BaseSelector, key: selectors.SelectorKey, pending: memoryview
-) -> memoryview:
+def _write_some(selector: selectors.BaseSelector, key: selectors.SelectorKey, pending: memoryview) -> memoryview:
     done = not pending
     if pending:
         try:

@@ -103,7 +103,7 @@ def _from_file(path: Path, reference: str) -> Secret:
 
 def _from_command(line: str, reference: str) -> Secret:
     try:
-        done = subprocess.run(  # noqa: S603 - argv from the configuration, no shell
+        done = subprocess.run(
             shlex.split(line), stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
@@ -122,7 +122,11 @@ def _checked(value: bytes, reference: str) -> Secret:
 
 def _unreadable(reference: str, why: str) -> SecretError:
     return SecretError(
-        say("không đọc được bí mật {reference}: {why}", "cannot read secret {reference}: {why}", reference=reference,
-            why=why),
+        say(
+            "không đọc được bí mật {reference}: {why}",
+            "cannot read secret {reference}: {why}",
+            reference=reference,
+            why=why,
+        ),
         say("kiểm tra tham chiếu trong cấu hình", "check the reference in the configuration"),
     )

@@ -45,8 +45,7 @@ Word = Annotated[str, AfterValidator(nfc)]
 """Text in NFC."""
 
 
-
-def fault(vi: str, en: str, **values: object) -> ValueError:
+def fault(vi: str, en: str, /, **values: object) -> ValueError:
     """A validation mistake in both languages; raise it from a validator."""
     from pydantic_core import PydanticCustomError
 

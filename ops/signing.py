@@ -75,7 +75,7 @@ class Signer:
                 raise ValueError
         except (ValueError, LedgerError):
             raise SecretError(
-                say("tệp khóa ký {p} bị hỏng hoặc không phải khóa ký", "{p} is damaged, or is not a signing key", p=path),
+                say("tệp khóa ký {p} bị hỏng hoặc không phải khóa ký", "{p} is damaged, or is no signing key", p=path),
                 say("lấy lại tệp khóa từ bản sao lưu", "put the key file back from a backup"),
             ) from None
         return signer
@@ -139,7 +139,7 @@ def verify_note(note: str, vkey: str) -> str:
 def _good_name(name: str) -> str:
     if not name or name != nfc(name) or "+" in name or any(letter.isspace() or ord(letter) < 32 for letter in name):
         raise LedgerError(
-            say("tên khóa phải khác rỗng, không có dấu cách và dấu +", "a key's name is not empty, has no space and no +")
+            say("tên khóa phải khác rỗng, không có dấu cách và dấu +", "a key's name is not empty, without space or +")
         )
     return name
 
@@ -162,13 +162,17 @@ def _place(path: Path, content: bytes) -> None:
             os.close(folder)
     except FileExistsError:
         raise SecretError(
-            say("đã có khóa ký tại {p}; không ghi đè", "there is a signing key at {p} already; not written over", p=path),
+            say("đã có khóa ký tại {p}; không ghi đè", "{p} holds a signing key already; not written over", p=path),
             say("dùng khóa đó, hoặc chọn nơi khác", "use that key, or choose another place"),
         ) from None
     except OSError as error:
         raise SecretError(
-            say("không ghi được khóa ký {p}: {e}", "cannot write the signing key {p}: {e}", p=path,
-                e=error.strerror or error),
+            say(
+                "không ghi được khóa ký {p}: {e}",
+                "cannot write the signing key {p}: {e}",
+                p=path,
+                e=error.strerror or error,
+            ),
             say("kiểm tra thư mục và dung lượng đĩa", "check the folder and the room on the disk"),
         ) from None
     finally:

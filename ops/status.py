@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ops.duty import Check, Duty, View
-from ops.model import Site, State, Text, Verdict, say, worst, text_of
+from ops.model import Site, State, Text, Verdict, say, text_of, worst
 from ops.moment import unstamp
 from ops.policy import Clause, Policy
 
@@ -83,8 +83,17 @@ def _aged(state: State, now: datetime) -> State:
         last_en=state.detail.en,
     )
     return State(
-        state.site, state.duty, state.subject, Verdict.UNSEEN, state.seen_at, state.seen_at, detail, state.measures,
-        f"gaccong look {state.duty} --site {state.site}", state.evidence, state.every_seconds,
+        state.site,
+        state.duty,
+        state.subject,
+        Verdict.UNSEEN,
+        state.seen_at,
+        state.seen_at,
+        detail,
+        state.measures,
+        f"gaccong look {state.duty} --site {state.site}",
+        state.evidence,
+        state.every_seconds,
     )
 
 
@@ -105,9 +114,7 @@ def _clause(
     return ClauseStatus(clause, verdict, min(since, default=None), tuple(answers))
 
 
-def _answer(
-    name: str, site: Site, states: Iterable[State], view: View, duties: Mapping[str, Duty]
-) -> Answer:
+def _answer(name: str, site: Site, states: Iterable[State], view: View, duties: Mapping[str, Duty]) -> Answer:
     duty = duties.get(name)
     if duty is None:
         text = say("chưa có trong phiên bản này", "not built in this version")

@@ -33,8 +33,13 @@ class StepResult:
 
     def json(self) -> dict[str, Any]:
         """As an outcome line keeps it."""
-        return {"why": self.step.why.json(), "code": self.code, "seconds": round(self.seconds, 3),
-                "answer": self.answer, **({} if self.done else {"trouble": self.trouble.json()})}
+        return {
+            "why": self.step.why.json(),
+            "code": self.code,
+            "seconds": round(self.seconds, 3),
+            "answer": self.answer,
+            **({} if self.done else {"trouble": self.trouble.json()}),
+        }
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,10 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError(say("{f}: không đọc được: {e}", "{f}: cannot be read: {e}", f=path, e=error),
-                          say("sửa tệp theo chuẩn TOML, mã UTF-8", "mend the file: TOML, UTF-8")) from error
+        raise PolicyError(
+            say("{f}: không đọc được: {e}", "{f}: cannot be read: {e}", f=path, e=error),
+            say("sửa tệp theo chuẩn TOML, mã UTF-8", "mend the file: TOML, UTF-8"),
+        ) from error
 
 
 class Table:
@@ -49,8 +51,10 @@ class Table:
         value = self.data.pop(key, None)
         if value is None or (isinstance(value, kinds) and not isinstance(value, bool)):
             return value
-        raise self.refuse(say("{k} không đúng kiểu", "{k} is of the wrong type", k=key),
-                          say("viết {k} là {x}", "write {k} as {x}", k=key, x=expected))
+        raise self.refuse(
+            say("{k} không đúng kiểu", "{k} is of the wrong type", k=key),
+            say("viết {k} là {x}", "write {k} as {x}", k=key, x=expected),
+        )
 
     def word(self, key: str, default: str | None = None, pattern: re.Pattern[str] | None = None) -> str:
         value = self._take(key, (str,), "string")
@@ -59,8 +63,10 @@ class Table:
         if value is None or not value.strip():
             raise self.refuse(say("thiếu {k}", "{k} is missing", k=key), say("thêm {k}", "add {k}", k=key))
         if pattern is not None and not pattern.fullmatch(value):
-            raise self.refuse(say("{k} = {v} không đúng dạng", "{k} = {v} has the wrong form", k=key, v=value),
-                              say("viết theo dạng {p}", "write it as {p}", p=pattern.pattern))
+            raise self.refuse(
+                say("{k} = {v} không đúng dạng", "{k} = {v} has the wrong form", k=key, v=value),
+                say("viết theo dạng {p}", "write it as {p}", p=pattern.pattern),
+            )
         return nfc(value)
 
     def words(self, key: str, pattern: re.Pattern[str] | None = None) -> tuple[str, ...]:
@@ -70,8 +76,10 @@ class Table:
     def one(self, key: str, allowed: tuple[str, ...]) -> str:
         value = self.word(key)
         if value not in allowed:
-            raise self.refuse(say("{k} = {v} không được phép", "{k} = {v} is not allowed", k=key, v=value),
-                              say("chọn một: {a}", "choose one of {a}", a=", ".join(allowed)))
+            raise self.refuse(
+                say("{k} = {v} không được phép", "{k} = {v} is not allowed", k=key, v=value),
+                say("chọn một: {a}", "choose one of {a}", a=", ".join(allowed)),
+            )
         return value
 
     def number(self, key: str) -> float | None:
@@ -97,8 +105,10 @@ class Table:
         """`key = {vi, en}`; with no key, this table's own `vi` and `en` (`last`: and nothing else)."""
         own = self if not key else self.table(key)
         if own is None:
-            raise self.refuse(say("thiếu {k}", "{k} is missing", k=key),
-                              say('thêm {k}.vi = "…" và {k}.en = "…"', 'add {k}.vi = "…" and {k}.en = "…"', k=key))
+            raise self.refuse(
+                say("thiếu {k}", "{k} is missing", k=key),
+                say('thêm {k}.vi = "…" và {k}.en = "…"', 'add {k}.vi = "…" and {k}.en = "…"', k=key),
+            )
         found = Text(own.word("vi"), own.word("en"))
         if key or last:
             own.done()

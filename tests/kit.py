@@ -40,7 +40,12 @@ def make_site(**settings: Any) -> Site:
 
 
 def make_context(
-    tmp: Path, settings: Any = None, *, view: Any = None, now: datetime = NOW, thresholds: dict[str, float] | None = None,
+    tmp: Path,
+    settings: Any = None,
+    *,
+    view: Any = None,
+    now: datetime = NOW,
+    thresholds: dict[str, float] | None = None,
     subjects: tuple[str, ...] = (),
 ) -> Context:
     """A context over `tmp`: scratch, home, secrets from `tmp`, commands run here."""
@@ -54,7 +59,15 @@ def make_context(
     home.mkdir(exist_ok=True)
     table = thresholds or {}
     return Context(
-        now=now, ask=lambda name: Here(), secret=lambda reference: resolve(reference, tmp), scratch=scratch, home=home,
-        view=view or Bare(), settings=settings, threshold=lambda name, default: table.get(name, default),
-        hosts={"here": Host("here")}, log=logging.getLogger("test"), subjects=subjects,
+        now=now,
+        ask=lambda name: Here(),
+        secret=lambda reference: resolve(reference, tmp),
+        scratch=scratch,
+        home=home,
+        view=view or Bare(),
+        settings=settings,
+        threshold=lambda name, default: table.get(name, default),
+        hosts={"here": Host("here")},
+        log=logging.getLogger("test"),
+        subjects=subjects,
     )

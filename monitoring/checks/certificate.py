@@ -10,8 +10,13 @@ from monitoring.certificates import covers, day, days_left
 from monitoring.endpoints import Family, bracketed
 from monitoring.looking import aim, facts, finding, grain, names_of
 from monitoring.probe import Aim, Sight, both
-from monitoring.reasons import NO_ADDRESS
+from monitoring.reasons import NO_ADDRESS, Reason
 from ops import Context, Finding, Patience, Site, Verdict, check, hours, minutes, say
+
+_NOT_MET = frozenset({
+    Reason.DNS_TIMEOUT, Reason.DNS_FAILED, Reason.DNS_LOOP, Reason.UNREACHABLE, Reason.CONNECT_TIMEOUT, Reason.TIMEOUT,
+})
+"""No certificate was met on the way: web.http tells that outage, nothing is known of the certificate."""
 
 
 @check("tls.certificate", every=hours(1), clauses=["TN-7.2"], patience=Patience(times=2, span=minutes(1)))
@@ -43,7 +48,8 @@ def _judged(sight: Sight, floor: float, ctx: Context) -> Finding:
     host = urlsplit(sight.url).hostname or ""
     base = finding(sight, sight.family.value)
     if not sight.chain:
-        return replace(base, measures={"handshake_seconds": grain(sight.phases.total)})
+        verdict = Verdict.UNSEEN if sight.reason in _NOT_MET else base.verdict
+        return replace(base, verdict=verdict, measures={"handshake_seconds": grain(sight.phases.total)})
     leaf = sight.chain[0]
     left = days_left(leaf, ctx.now)
     figures = {
@@ -54,8 +60,10 @@ def _judged(sight: Sight, floor: float, ctx: Context) -> Finding:
     if sight.reason is not None:
         words = say("{h}: {vi}", "{h}: {en}", h=host, vi=base.detail.vi, en=base.detail.en)
         return replace(base, measures=figures, facts=kept, detail=words)
-    words = say("{h}: chứng thư còn {n} ngày (đến {d}), nơi cấp {i}", "{h}: certificate good for {n} days (to {d}) by {i}",
-                h=host, n=int(left), d=day(leaf.not_after), i=leaf.issuer)
+    words = say(
+        "{h}: chứng thư còn {n} ngày (đến {d}), nơi cấp {i}", "{h}: certificate good for {n} days (to {d}) by {i}",
+        h=host, n=int(left), d=day(leaf.not_after), i=leaf.issuer,
+    )
     verdict = Verdict.AT_RISK if left < floor else Verdict.MET
     # libcurl has matched the name already; a leaf that only an odd matcher accepts will fail elsewhere.
     if not covers(leaf.names, host):

@@ -43,7 +43,8 @@ def _compared(four: Sight, six: Sight) -> Finding:
     percent = round(ratio * 100)
     if ratio < CLOSE:
         bad = finding(replace(six, reason=Reason.DIFFERENT_CONTENT), "ipv6")
-        words = say("IPv6: nội dung khác hẳn IPv4 (giống {p} %)", "IPv6: content unlike IPv4's ({p} % alike)", p=percent)
+        words = say("IPv6: nội dung khác hẳn IPv4 (giống {p} %)", "IPv6: content unlike IPv4's ({p} % alike)",
+                    p=percent)
         return replace(bad, detail=words, measures=figures)
     words = say(
         "IPv6 trả lời mã {s} sau {ms} ms, nội dung giống IPv4 {p} %",

@@ -1,7 +1,7 @@
 """The command line. `main` is the one place that turns an error into words and an exit code.
 
-    0 all met (or done and proved)   1 something broken      2 wrong use or configuration   3 something unseen
-    4 the ledger does not verify     5 a change failed or was not proved                    130 interrupted
+0 all met (or done and proved)   1 something broken      2 wrong use or configuration   3 something unseen
+4 the ledger does not verify     5 a change failed or was not proved                    130 interrupted
 """
 
 from __future__ import annotations
@@ -58,23 +58,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str], lang: str) -> int:
-    import click
+    import typer
 
     from ops.cli.app import build
     from ops.errors import GaccongError
 
     try:
         code = build(lang)(words, standalone_mode=False, prog_name="gaccong")
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
-    except click.Abort:
+    except typer.Abort:
         return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
     except GaccongError as error:
         print(error.explain(lang), file=sys.stderr)
         return error.exit_code
+    except Exception as error:
+        show = getattr(error, "show", None)  # the command line library's own usage errors
+        if show is None or not hasattr(error, "exit_code"):
+            raise
+        show()
+        return 2
     return int(code or 0)
 
 

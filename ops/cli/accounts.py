@@ -1,7 +1,5 @@
 """`gaccong accounts census|leavers|revoke PERSON`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -16,7 +14,9 @@ def add(app: typer.Typer, lang: str) -> None:
     app.add_typer(group, name="accounts")
     site_help = "tên trang" if vi else "site name"
 
-    @group.command(help="Ai có tài khoản ở đâu, ai chưa có chủ." if vi else "Who has which account; which have no owner.")
+    @group.command(
+        help="Ai có tài khoản ở đâu, ai chưa có chủ." if vi else "Who has which account; which have no owner."
+    )
     def census(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
         from ops.cli.look import work
 
@@ -28,12 +28,23 @@ def add(app: typer.Typer, lang: str) -> None:
 
         raise typer.Exit(work(ctx.obj, "accounts.leavers", site))
 
-    @group.command(help="Thu hồi mọi tài khoản của một người; --by để làm." if vi else "Revokes all accounts of a person; --by does it.")
+    @group.command(
+        help="Thu hồi mọi tài khoản của một người; --by để làm."
+        if vi
+        else "Revokes all accounts of a person; --by does it."
+    )
     def revoke(
         ctx: typer.Context,
         person: Annotated[str, typer.Argument(help="như ghi trong danh sách" if vi else "as the roster has it")],
         site: Annotated[str, typer.Option(help=site_help)] = "",
-        by: Annotated[str, typer.Option(help="họ tên người duyệt; bỏ trống thì chỉ in kế hoạch" if vi else "who approves; without it only the plan is shown")] = "",
+        by: Annotated[
+            str,
+            typer.Option(
+                help="họ tên người duyệt; bỏ trống thì chỉ in kế hoạch"
+                if vi
+                else "who approves; without it only the plan is shown"
+            ),
+        ] = "",
     ) -> None:
         from ops.cli import apply, plan
         from ops.model import nfc

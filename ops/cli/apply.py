@@ -1,7 +1,5 @@
 """`gaccong apply F|DIGEST --by NAME [--standing]`: carries an approved plan out, proves it, records it."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,20 +17,41 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Duyệt và thực hiện một kế hoạch, rồi chứng minh.", "en": "Approves a plan, carries it out, proves it."}[lang])
+    @app.command(
+        help={
+            "vi": "Duyệt và thực hiện một kế hoạch, rồi chứng minh.",
+            "en": "Approves a plan, carries it out, proves it.",
+        }[lang]
+    )
     def apply(
         ctx: typer.Context,
-        plan: Annotated[str, typer.Argument(help="tệp kế hoạch hoặc digest (từ 8 chữ số)" if vi else "plan file, or digest (8 digits or more)")],
+        plan: Annotated[
+            str,
+            typer.Argument(
+                help="tệp kế hoạch hoặc digest (từ 8 chữ số)" if vi else "plan file, or digest (8 digits or more)"
+            ),
+        ],
         by: Annotated[str, typer.Option(help="họ tên người duyệt" if vi else "name of who approves")],
-        standing: Annotated[bool, typer.Option("--standing", help=(
-            "duyệt thường xuyên: các lần sau gaccong run tự làm" if vi else "standing approval: gaccong run does it from now on"))] = False,
-        until: Annotated[str, typer.Option(help="duyệt đến ngày YYYY-MM-DD" if vi else "approval ends on YYYY-MM-DD")] = "",
+        standing: Annotated[
+            bool,
+            typer.Option(
+                "--standing",
+                help=(
+                    "duyệt thường xuyên: các lần sau gaccong run tự làm"
+                    if vi
+                    else "standing approval: gaccong run does it from now on"
+                ),
+            ),
+        ] = False,
+        until: Annotated[
+            str, typer.Option(help="duyệt đến ngày YYYY-MM-DD" if vi else "approval ends on YYYY-MM-DD")
+        ] = "",
     ) -> None:
         session: Session = ctx.obj
         raise typer.Exit(work(session, find(session, plan), by, standing, until))
 
 
-def find(session: Session, plan: str) -> Prepared:
+def find(session: Session, plan: str) -> "Prepared":
     """The plan from a file or, by digest, from the store; a file that was changed after it was made is refused."""
     from ops.errors import UsageError
     from ops.model import say
@@ -44,21 +63,26 @@ def find(session: Session, plan: str) -> Prepared:
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
-            raise UsageError(say("{f} không phải tệp kế hoạch: {e}", "{f} is not a plan file: {e}", f=path, e=error), mend) from None
+            raise UsageError(
+                say("{f} không phải tệp kế hoạch: {e}", "{f} is not a plan file: {e}", f=path, e=error), mend
+            ) from None
     else:
-        body = session.store.plan(plan)
-        if body is None:
+        kept = session.store.plan(plan)
+        if kept is None:
             raise UsageError(say("không có kế hoạch {p}", "there is no plan {p}", p=plan), mend)
+        body = json.loads(kept.body)
     try:
         made = prepare(session.site(body["site"]), body["change"], body["args"], plan_of(body["plan"]))
     except (KeyError, TypeError, ValueError):
         raise UsageError(say("kế hoạch {p} không đọc được", "plan {p} cannot be read", p=plan), mend) from None
     if made.digest != body.get("digest"):
-        raise UsageError(say("kế hoạch {p} đã bị sửa sau khi lập", "plan {p} was changed after it was made", p=plan), mend)
+        raise UsageError(
+            say("kế hoạch {p} đã bị sửa sau khi lập", "plan {p} was changed after it was made", p=plan), mend
+        )
     return made
 
 
-def work(session: Session, prepared: Prepared, by: str, standing: bool = False, until: str = "") -> int:
+def work(session: Session, prepared: "Prepared", by: str, standing: bool = False, until: str = "") -> int:
     """Approves, acts, prints what came of it; gives the exit code."""
     from datetime import datetime, time
 
@@ -84,7 +108,7 @@ def work(session: Session, prepared: Prepared, by: str, standing: bool = False, 
     return show(session, acted)
 
 
-def show(session: Session, acted: Acted) -> int:
+def show(session: Session, acted: "Acted") -> int:
     """The outcome for a person, or as JSON; 0 only when it is proved."""
     from ops.model import Outcome, Verdict
     from ops.words import word
@@ -97,15 +121,23 @@ def show(session: Session, acted: Acted) -> int:
     sign = "✓" if code == 0 else "✗"
     print(f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}")
     for proof in acted.proofs:
-        print(f"    {session.verdict(Verdict(proof['verdict']))}  {proof['check']} ({proof['subject']}): {proof['detail'][lang]}")
+        print(
+            f"    {session.verdict(Verdict(proof['verdict']))}  {proof['check']} ({proof['subject']}): {proof['detail'][lang]}"
+        )
     print({"vi": f"    bằng chứng: {acted.evidence}", "en": f"    evidence: {acted.evidence}"}[lang])
     return code
 
 
-def acted_json(acted: Acted) -> dict[str, Any]:
+def acted_json(acted: "Acted") -> dict[str, Any]:
     """An outcome with stable keys."""
     return {
-        "site": acted.prepared.site.id, "change": acted.prepared.change, "args": dict(acted.prepared.args),
-        "digest": acted.prepared.digest, "outcome": acted.outcome.value, "detail": acted.detail.json(),
-        "evidence": acted.evidence, "steps": list(acted.steps), "proofs": list(acted.proofs),
+        "site": acted.prepared.site.id,
+        "change": acted.prepared.change,
+        "args": dict(acted.prepared.args),
+        "digest": acted.prepared.digest,
+        "outcome": acted.outcome.value,
+        "detail": acted.detail.json(),
+        "evidence": acted.evidence,
+        "steps": list(acted.steps),
+        "proofs": list(acted.proofs),
     }

@@ -1,7 +1,5 @@
 """`gaccong attest CLAUSE`: what no program can see, a person states, with a file's digest, for a time."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +13,12 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Ghi lời xác nhận của một người về một điều khoản.", "en": "Records a person's statement about a clause."}[lang])
+    @app.command(
+        help={
+            "vi": "Ghi lời xác nhận của một người về một điều khoản.",
+            "en": "Records a person's statement about a clause.",
+        }[lang]
+    )
     def attest(
         ctx: typer.Context,
         clause: Annotated[str, typer.Argument(help="mã điều khoản, vd TN-9.1" if vi else "clause id, e.g. TN-9.1")],
@@ -23,8 +26,12 @@ def add(app: typer.Typer, lang: str) -> None:
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
         says: Annotated[str, typer.Option(help="met | at_risk | broken")] = "met",
         note: Annotated[str, typer.Option(help="xác nhận điều gì" if vi else "what is stated")] = "",
-        file: Annotated[Path | None, typer.Option(help="tệp làm bằng chứng" if vi else "the file that shows it")] = None,
-        days: Annotated[int, typer.Option(min=0, help="hiệu lực bao nhiêu ngày" if vi else "how many days it holds")] = 0,
+        file: Annotated[
+            Path | None, typer.Option(help="tệp làm bằng chứng" if vi else "the file that shows it")
+        ] = None,
+        days: Annotated[
+            int, typer.Option(min=0, help="hiệu lực bao nhiêu ngày" if vi else "how many days it holds")
+        ] = 0,
     ) -> None:
         work(ctx.obj, clause, by, site, says, note, file, days)
 
@@ -44,11 +51,18 @@ def work(
     if clause is None or clause.attested is None:
         able = ", ".join(c.id for c in clauses.values() if c.attested)
         raise UsageError(
-            say("{c} không phải điều khoản do người xác nhận", "{c} is not a clause that a person attests", c=clause_id),
-            say("có: {able}", "there are: {able}", able=able))
+            say(
+                "{c} không phải điều khoản do người xác nhận", "{c} is not a clause that a person attests", c=clause_id
+            ),
+            say("có: {able}", "there are: {able}", able=able),
+        )
     if says not in ("met", "at_risk", "broken") or not by.strip():
-        raise UsageError(say("--says là met, at_risk hoặc broken; --by phải có tên",
-                             "--says is met, at_risk or broken; --by must name somebody"))
+        raise UsageError(
+            say(
+                "--says là met, at_risk hoặc broken; --by phải có tên",
+                "--says is met, at_risk or broken; --by must name somebody",
+            )
+        )
     kept = None
     if file is not None:
         try:
@@ -61,5 +75,9 @@ def work(
     text = note.strip() or clause.attested.what.vi
     evidence = engine.attest(site, clause.id, by=by, says=Verdict(says), note=text, until=until, file=kept)
     if session.json:
-        session.document({"site": site.id, "clause": clause.id, "evidence": evidence, "until": until.isoformat(), "file": kept})
-    session.say(say("đã ghi {e}, hiệu lực đến {u}", "recorded {e}, holds until {u}", e=evidence, u=until.date().isoformat()))
+        session.document(
+            {"site": site.id, "clause": clause.id, "evidence": evidence, "until": until.isoformat(), "file": kept}
+        )
+    session.say(
+        say("đã ghi {e}, hiệu lực đến {u}", "recorded {e}, holds until {u}", e=evidence, u=until.date().isoformat())
+    )

@@ -1,7 +1,5 @@
 """`gaccong backup list|verify|restore|drill`: the daily words for what the duties do."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +15,15 @@ def add(app: typer.Typer, lang: str) -> None:
     app.add_typer(group, name="backup")
     site_help = "tên trang" if vi else "site name"
 
-    @group.command("list", help="Các bản sao và bản nào đã được chứng minh." if vi else "The copies, and which of them are proved.")
+    @group.command(
+        "list", help="Các bản sao và bản nào đã được chứng minh." if vi else "The copies, and which of them are proved."
+    )
     def list_(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
         listed(ctx.obj, site)
 
-    @group.command(help="Kiểm tra bản sao còn nguyên và đọc được." if vi else "Checks that the copies are whole and readable.")
+    @group.command(
+        help="Kiểm tra bản sao còn nguyên và đọc được." if vi else "Checks that the copies are whole and readable."
+    )
     def verify(
         ctx: typer.Context,
         site: Annotated[str, typer.Option(help=site_help)] = "",
@@ -29,21 +31,45 @@ def add(app: typer.Typer, lang: str) -> None:
     ) -> None:
         raise typer.Exit(verified(ctx.obj, site, all_))
 
-    @group.command(help="Khôi phục thử vào chỗ tạm, so từng tệp, đo thời gian." if vi else "Restores into scratch, compares every file, takes the time.")
+    @group.command(
+        help="Khôi phục thử vào chỗ tạm, so từng tệp, đo thời gian."
+        if vi
+        else "Restores into scratch, compares every file, takes the time."
+    )
     def drill(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
         from ops.cli.look import work
 
         raise typer.Exit(work(ctx.obj, "backup.drill", site))
 
-    @group.command(help="Khôi phục: vào thư mục khác (--to) hoặc tại chỗ (--in-place)." if vi else "Restores: elsewhere (--to) or in place (--in-place).")
+    @group.command(
+        help="Khôi phục: vào thư mục khác (--to) hoặc tại chỗ (--in-place)."
+        if vi
+        else "Restores: elsewhere (--to) or in place (--in-place)."
+    )
     def restore(
         ctx: typer.Context,
         site: Annotated[str, typer.Option(help=site_help)] = "",
-        snapshot: Annotated[str, typer.Option(help="mã bản sao (mặc định: bản mới nhất đã chứng minh)" if vi else "snapshot id (default: newest proved)")] = "",
+        snapshot: Annotated[
+            str,
+            typer.Option(
+                help="mã bản sao (mặc định: bản mới nhất đã chứng minh)"
+                if vi
+                else "snapshot id (default: newest proved)"
+            ),
+        ] = "",
         set_: Annotated[str, typer.Option("--set", help="bộ nào" if vi else "which set")] = "user",
-        to: Annotated[Path | None, typer.Option(help="thư mục trống để đặt vào" if vi else "an empty folder to restore into")] = None,
+        to: Annotated[
+            Path | None, typer.Option(help="thư mục trống để đặt vào" if vi else "an empty folder to restore into")
+        ] = None,
         in_place: Annotated[bool, typer.Option("--in-place")] = False,
-        by: Annotated[str, typer.Option(help="họ tên người duyệt; bỏ trống thì chỉ in kế hoạch" if vi else "who approves; without it only the plan is shown")] = "",
+        by: Annotated[
+            str,
+            typer.Option(
+                help="họ tên người duyệt; bỏ trống thì chỉ in kế hoạch"
+                if vi
+                else "who approves; without it only the plan is shown"
+            ),
+        ] = "",
     ) -> None:
         raise typer.Exit(restored(ctx.obj, site, snapshot, set_, to, in_place, by))
 
@@ -58,19 +84,27 @@ def listed(session: Session, name: str) -> None:
         if settings is None:
             continue
         engine = session.engine()
-        proved = {line.id: line for line in session.store.evidence(site.id, kind="outcome", duty="backup.run")
-                  if line.body.get("outcome") == "proved"}
-        by_snapshot = {str(answer.get("snapshot_id", ""))[:8]: line.id for line in proved.values()
-                       for step in line.body["steps"] if (answer := step.get("answer") or {}) and answer.get("snapshot_id")}
+        proved = {
+            line.id: line
+            for line in session.store.evidence(site.id, kind="outcome", duty="backup.run")
+            if line.body.get("outcome") == "proved"
+        }
+        by_snapshot = {
+            str(answer.get("snapshot_id", ""))[:8]: line.id
+            for line in proved.values()
+            for step in line.body["steps"]
+            if (answer := step.get("answer") or {}) and answer.get("snapshot_id")
+        }
         with engine.context(site, session.catalog.duties["backup.run"], engine.clock()) as ctx:
             for one in listing(settings, ctx):
                 found.append({**one, "site": site.id, "proved": by_snapshot.get(str(one["snapshot"])[:8], "")})
     if session.json:
         session.document({"snapshots": found})
         return
-    session.table(("site", "snapshot", "time", "set", "level", "proved"), [
-        (one["site"], one["snapshot"], one["time"], one["set"], one["level"], one["proved"] or "–") for one in found
-    ])
+    session.table(
+        ("site", "snapshot", "time", "set", "level", "proved"),
+        [(one["site"], one["snapshot"], one["time"], one["set"], one["level"], one["proved"] or "–") for one in found],
+    )
 
 
 def verified(session: Session, name: str, everything: bool) -> int:
@@ -84,16 +118,16 @@ def verified(session: Session, name: str, everything: bool) -> int:
         for site in session.sites(name):
             settings = site.settings.get("backup")
             if everything and settings is not None:
-                site = replace(site, settings={**site.settings, "backup": settings.model_copy(update={"read_all": True})})
+                site = replace(
+                    site, settings={**site.settings, "backup": settings.model_copy(update={"read_all": True})}
+                )
             rows += engine.look_now(site, checks)
     finally:
         engine.close()
     return session.rows(rows)
 
 
-def restored(
-    session: Session, name: str, snapshot: str, set_: str, to: Path | None, in_place: bool, by: str
-) -> int:
+def restored(session: Session, name: str, snapshot: str, set_: str, to: Path | None, in_place: bool, by: str) -> int:
     """Plans the restore; with --by carries it out."""
     from ops.cli import apply, plan
     from ops.errors import UsageError

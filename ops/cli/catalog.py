@@ -1,7 +1,5 @@
 """`gaccong catalog`: every duty, its clauses and rhythm."""
 
-from __future__ import annotations
-
 import typer
 
 from ops.cli.session import Session
@@ -18,15 +16,31 @@ def add(app: typer.Typer, lang: str) -> None:
 
         duties = session.catalog.duties.values()
         if session.json:
-            session.document({"duties": [
-                {"name": duty.name, "kind": "check" if isinstance(duty, Check) else "change",
-                 "clauses": list(duty.clauses), "what": duty.doc.splitlines()[0],
-                 "every_seconds": duty.every.total_seconds() if isinstance(duty, Check) else None}
-                for duty in duties
-            ]})
+            session.document(
+                {
+                    "duties": [
+                        {
+                            "name": duty.name,
+                            "kind": "check" if isinstance(duty, Check) else "change",
+                            "clauses": list(duty.clauses),
+                            "what": duty.doc.splitlines()[0],
+                            "every_seconds": duty.every.total_seconds() if isinstance(duty, Check) else None,
+                        }
+                        for duty in duties
+                    ]
+                }
+            )
             return
-        session.table(("name", "kind", "every", "clauses", "what"), [
-            (duty.name, word(f"kind.{'check' if isinstance(duty, Check) else 'change'}", session.lang),
-             str(duty.every) if isinstance(duty, Check) else "–", " ".join(duty.clauses), duty.doc.splitlines()[0])
-            for duty in duties
-        ])
+        session.table(
+            ("name", "kind", "every", "clauses", "what"),
+            [
+                (
+                    duty.name,
+                    word(f"kind.{'check' if isinstance(duty, Check) else 'change'}", session.lang),
+                    str(duty.every) if isinstance(duty, Check) else "–",
+                    " ".join(duty.clauses),
+                    duty.doc.splitlines()[0],
+                )
+                for duty in duties
+            ],
+        )

@@ -1,7 +1,5 @@
 """`gaccong config schema|check`."""
 
-from __future__ import annotations
-
 import typer
 
 from ops.cli.session import Session
@@ -21,7 +19,9 @@ def add(app: typer.Typer, lang: str) -> None:
         session: Session = ctx.obj
         session.document(made(catalog.settings()))
 
-    @group.command(help="Đọc cấu hình và báo mọi lỗi cùng lúc." if vi else "Reads the configuration, tells every mistake at once.")
+    @group.command(
+        help="Đọc cấu hình và báo mọi lỗi cùng lúc." if vi else "Reads the configuration, tells every mistake at once."
+    )
     def check(ctx: typer.Context) -> None:
         from ops.model import say
 
@@ -29,5 +29,12 @@ def add(app: typer.Typer, lang: str) -> None:
         config = session.config
         if session.json:
             session.document({"ok": True, "path": str(config.path), "sites": list(config.sites)})
-        session.say(say("✓ {p}: {n} trang: {all}", "✓ {p}: {n} sites: {all}", p=config.path, n=len(config.sites),
-                        all=", ".join(config.sites)))
+        session.say(
+            say(
+                "✓ {p}: {n} trang: {all}",
+                "✓ {p}: {n} sites: {all}",
+                p=config.path,
+                n=len(config.sites),
+                all=", ".join(config.sites),
+            )
+        )

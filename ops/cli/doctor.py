@@ -1,7 +1,5 @@
 """`gaccong doctor`: what is missing here for each duty, and the mend. Changes nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket
@@ -28,20 +26,38 @@ class Diagnosis:
 def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
 
-    @app.command(help={"vi": "Máy này còn thiếu gì cho từng nhiệm vụ, sửa thế nào.",
-                       "en": "What is missing here for each duty, and the mend."}[lang])
+    @app.command(
+        help={
+            "vi": "Máy này còn thiếu gì cho từng nhiệm vụ, sửa thế nào.",
+            "en": "What is missing here for each duty, and the mend.",
+        }[lang]
+    )
     def doctor(ctx: typer.Context) -> None:
         session: Session = ctx.obj
         found = [*_programs(), *_network(), *_configuration(session)]
         if session.json:
-            session.document({"diagnoses": [
-                {"what": one.what, "verdict": one.verdict.value, "state": one.state.json(), "mend": one.mend.json()}
-                for one in found]})
+            session.document(
+                {
+                    "diagnoses": [
+                        {
+                            "what": one.what,
+                            "verdict": one.verdict.value,
+                            "state": one.state.json(),
+                            "mend": one.mend.json(),
+                        }
+                        for one in found
+                    ]
+                }
+            )
         else:
-            session.table(("tool", "verdict", "state", "mend"), [
-                (one.what, session.verdict(one.verdict), one.state.in_(session.lang), one.mend.in_(session.lang))
-                for one in found
-            ], {n: STYLE[one.verdict] for n, one in enumerate(found) if one.verdict is not Verdict.MET})
+            session.table(
+                ("tool", "verdict", "state", "mend"),
+                [
+                    (one.what, session.verdict(one.verdict), one.state.in_(session.lang), one.mend.in_(session.lang))
+                    for one in found
+                ],
+                {n: STYLE[one.verdict] for n, one in enumerate(found) if one.verdict is not Verdict.MET},
+            )
         raise typer.Exit(exit_code([one.verdict for one in found]))
 
 
@@ -59,8 +75,14 @@ def _programs() -> list[Diagnosis]:
     for tool, duty, package, without in needed:
         path = shutil.which(tool, path=_path())
         if path is None:
-            found.append(Diagnosis(tool, without, say("thiếu; cần cho {d}", "missing; needed for {d}", d=duty),
-                                   say("apt-get install {p}", "apt-get install {p}", p=package)))
+            found.append(
+                Diagnosis(
+                    tool,
+                    without,
+                    say("thiếu; cần cho {d}", "missing; needed for {d}", d=duty),
+                    say("apt-get install {p}", "apt-get install {p}", p=package),
+                )
+            )
         elif tool == "restic":
             found.append(_restic(path))
         else:
@@ -77,10 +99,16 @@ def _restic(path: str) -> Diagnosis:
     if version < (0, 14):
         return Diagnosis("restic", Verdict.BROKEN, state, say("cần 0.14 trở lên", "0.14 or newer is needed"))
     if version < (0, 17):
-        return Diagnosis("restic", Verdict.AT_RISK, say(
-            "{v}: dùng được, nhưng không báo khi nguồn vắng mặt (gaccong tự đọc lại bản sao)",
-            "{v}: works, but does not report a missing source (gaccong reads the copy back)", v=" ".join(said[:2]),
-        ), say("nên có restic 0.17.1 trở lên", "restic 0.17.1 or newer is better"))
+        return Diagnosis(
+            "restic",
+            Verdict.AT_RISK,
+            say(
+                "{v}: dùng được, nhưng không báo khi nguồn vắng mặt (gaccong tự đọc lại bản sao)",
+                "{v}: works, but does not report a missing source (gaccong reads the copy back)",
+                v=" ".join(said[:2]),
+            ),
+            say("nên có restic 0.17.1 trở lên", "restic 0.17.1 or newer is better"),
+        )
     return Diagnosis("restic", Verdict.MET, state)
 
 
@@ -91,10 +119,17 @@ def _network() -> list[Diagnosis]:
             probe.connect(("2001:db8::1", 9))
         return [Diagnosis("IPv6", Verdict.MET, say("máy này có đường IPv6", "this machine has an IPv6 route"))]
     except OSError:
-        return [Diagnosis("IPv6", Verdict.AT_RISK, say(
-            "máy này không có đường IPv6 ra ngoài: kiểm tra IPv6 của trang ở xa sẽ là 'chưa kiểm tra được'",
-            "this machine has no IPv6 route: IPv6 of distant sites will read 'unseen'"),
-            say("xin nhà cung cấp cấp IPv6", "ask the provider for IPv6"))]
+        return [
+            Diagnosis(
+                "IPv6",
+                Verdict.AT_RISK,
+                say(
+                    "máy này không có đường IPv6 ra ngoài: kiểm tra IPv6 của trang ở xa sẽ là 'chưa kiểm tra được'",
+                    "this machine has no IPv6 route: IPv6 of distant sites will read 'unseen'",
+                ),
+                say("xin nhà cung cấp cấp IPv6", "ask the provider for IPv6"),
+            )
+        ]
 
 
 def _configuration(session: Session) -> list[Diagnosis]:
@@ -103,20 +138,40 @@ def _configuration(session: Session) -> list[Diagnosis]:
     try:
         config = session.config
     except GaccongError as error:
-        return [Diagnosis("cấu hình" if session.lang == "vi" else "configuration", Verdict.BROKEN, error.what, error.mend)]
+        return [
+            Diagnosis("cấu hình" if session.lang == "vi" else "configuration", Verdict.BROKEN, error.what, error.mend)
+        ]
     found = [Diagnosis(str(config.path), Verdict.MET, say("{n} trang", "{n} sites", n=len(config.sites)))]
     state = config.state
     home = state if state.exists() else state.parent
     if not os.access(home, os.W_OK):
-        found.append(Diagnosis(str(state), Verdict.BROKEN, say("không ghi được", "cannot be written"),
-                               say("chown cho tài khoản chạy gaccong", "chown it to the account that runs gaccong")))
+        found.append(
+            Diagnosis(
+                str(state),
+                Verdict.BROKEN,
+                say("không ghi được", "cannot be written"),
+                say("chown cho tài khoản chạy gaccong", "chown it to the account that runs gaccong"),
+            )
+        )
     elif state.exists() and stat.S_IMODE(state.stat().st_mode) & 0o077:
-        found.append(Diagnosis(str(state), Verdict.AT_RISK, say("người khác vào được", "others can enter"),
-                               say("chmod 700 {s}", "chmod 700 {s}", s=state)))
+        found.append(
+            Diagnosis(
+                str(state),
+                Verdict.AT_RISK,
+                say("người khác vào được", "others can enter"),
+                say("chmod 700 {s}", "chmod 700 {s}", s=state),
+            )
+        )
     free = shutil.disk_usage(home).free
     if free < 1 << 30:
-        found.append(Diagnosis(str(home), Verdict.AT_RISK, say("chỉ còn {m} MB", "only {m} MB left", m=free >> 20),
-                               say("dọn ổ đĩa", "free some space")))
+        found.append(
+            Diagnosis(
+                str(home),
+                Verdict.AT_RISK,
+                say("chỉ còn {m} MB", "only {m} MB left", m=free >> 20),
+                say("dọn ổ đĩa", "free some space"),
+            )
+        )
     return [*found, *_clock(session), *_sections(session)]
 
 
@@ -127,14 +182,31 @@ def _clock(session: Session) -> list[Diagnosis]:
     try:
         store: Any = session.reading
     except GaccongError:
-        return [Diagnosis("ledger", Verdict.AT_RISK, say("chưa có bằng chứng nào", "no evidence yet"),
-                          say("gaccong run", "gaccong run"))]
+        return [
+            Diagnosis(
+                "ledger",
+                Verdict.AT_RISK,
+                say("chưa có bằng chứng nào", "no evidence yet"),
+                say("gaccong run", "gaccong run"),
+            )
+        ]
     last = [line.time for site in session.sites() for line in store.evidence(site.id, newest=1)]
     if last and max(last) > utcnow():
-        return [Diagnosis("clock", Verdict.BROKEN, say(
-            "đồng hồ chạy trước bằng chứng cuối ({t})", "the clock stands before the last evidence ({t})", t=human(max(last))),
-            say("chỉnh giờ (timedatectl); nếu giờ bây giờ mới đúng: gaccong run --accept-clock HỌ-TÊN",
-                "set the clock (timedatectl); if it is right now: gaccong run --accept-clock NAME"))]
+        return [
+            Diagnosis(
+                "clock",
+                Verdict.BROKEN,
+                say(
+                    "đồng hồ chạy trước bằng chứng cuối ({t})",
+                    "the clock stands before the last evidence ({t})",
+                    t=human(max(last)),
+                ),
+                say(
+                    "chỉnh giờ (timedatectl); nếu giờ bây giờ mới đúng: gaccong run --accept-clock HỌ-TÊN",
+                    "set the clock (timedatectl); if it is right now: gaccong run --accept-clock NAME",
+                ),
+            )
+        ]
     return [Diagnosis("clock", Verdict.MET, say("sau bằng chứng cuối", "after the last evidence"))]
 
 
@@ -146,8 +218,16 @@ def _sections(session: Session) -> list[Diagnosis]:
     for site in session.sites():
         for name in catalog.settings():
             if name not in site.settings:
-                found.append(Diagnosis(f"site.{site.id}.{name}", Verdict.UNSEEN, say(
-                    "chưa cấu hình: nhiệm vụ {n}.* của trang này không kiểm tra được",
-                    "not configured: the {n}.* duties of this site read unseen", n=name),
-                    say("thêm [site.{s}.{n}]", "add [site.{s}.{n}]", s=site.id, n=name)))
+                found.append(
+                    Diagnosis(
+                        f"site.{site.id}.{name}",
+                        Verdict.UNSEEN,
+                        say(
+                            "chưa cấu hình: nhiệm vụ {n}.* của trang này không kiểm tra được",
+                            "not configured: the {n}.* duties of this site read unseen",
+                            n=name,
+                        ),
+                        say("thêm [site.{s}.{n}]", "add [site.{s}.{n}]", s=site.id, n=name),
+                    )
+                )
     return found

@@ -1,7 +1,5 @@
 """`gaccong init`: writes a commented configuration by asking; `--demo` makes a small real site on loopback."""
 
-from __future__ import annotations
-
 import os
 import secrets as random
 import sys
@@ -17,17 +15,30 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Viết cấu hình có chú thích bằng cách hỏi; --demo tạo trang mẫu trên loopback.",
-                       "en": "Writes a commented configuration by asking; --demo makes a small real site on loopback."}[lang])
+    @app.command(
+        help={
+            "vi": "Viết cấu hình có chú thích bằng cách hỏi; --demo tạo trang mẫu trên loopback.",
+            "en": "Writes a commented configuration by asking; --demo makes a small real site on loopback.",
+        }[lang]
+    )
     def init(
         ctx: typer.Context,
-        folder: Annotated[Path | None, typer.Argument(help="thư mục (mặc định: thư mục này; với --demo: .demo)" if vi else "folder (default: this one; with --demo: .demo)")] = None,
+        folder: Annotated[
+            Path | None,
+            typer.Argument(
+                help="thư mục (mặc định: thư mục này; với --demo: .demo)"
+                if vi
+                else "folder (default: this one; with --demo: .demo)"
+            ),
+        ] = None,
         demo: Annotated[bool, typer.Option("--demo")] = False,
         site: Annotated[str, typer.Option(help="mã trang, vd thong-nhat" if vi else "site id, e.g. thong-nhat")] = "",
         name: Annotated[str, typer.Option(help="tên trang" if vi else "name of the site")] = "",
         policy: Annotated[str, typer.Option(help="quy chế" if vi else "policy")] = "",
         url: Annotated[str, typer.Option(help="địa chỉ trang" if vi else "address of the site")] = "",
-        files: Annotated[str, typer.Option(help="thư mục tệp của trang" if vi else "folder with the site's files")] = "",
+        files: Annotated[
+            str, typer.Option(help="thư mục tệp của trang" if vi else "folder with the site's files")
+        ] = "",
         repository: Annotated[str, typer.Option(help="nơi giữ bản sao" if vi else "where copies are kept")] = "",
     ) -> None:
         session: Session = ctx.obj
@@ -37,8 +48,11 @@ def add(app: typer.Typer, lang: str) -> None:
             made = make_demo((folder or Path(".demo")).absolute())
             print(made.config)
             return
-        ask(session, (folder or Path()).absolute(),
-            {"site": site, "name": name, "policy": policy, "url": url, "files": files, "repository": repository})
+        ask(
+            session,
+            (folder or Path()).absolute(),
+            {"site": site, "name": name, "policy": policy, "url": url, "files": files, "repository": repository},
+        )
 
 
 def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
@@ -50,15 +64,21 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
 
     main = folder / "gaccong.toml"
     if main.exists():
-        raise UsageError(say("{f} đã có; không ghi đè", "{f} exists; it is not overwritten", f=main),
-                         say("sửa tệp ấy, hoặc chọn thư mục khác", "edit it, or choose another folder"))
+        raise UsageError(
+            say("{f} đã có; không ghi đè", "{f} exists; it is not overwritten", f=main),
+            say("sửa tệp ấy, hoặc chọn thư mục khác", "edit it, or choose another folder"),
+        )
     questions = {
         "site": ("Mã trang (a-z, 0-9, -)", "Site id (a-z, 0-9, -)", "trang-xa"),
         "name": ("Tên trang", "Name of the site", "Trang thông tin điện tử xã …"),
         "policy": (f"Quy chế ({', '.join(policy.ids())})", f"Policy ({', '.join(policy.ids())})", "thong-nhat"),
         "url": ("Địa chỉ trang", "Address of the site", "https://xa….tinh.gov.vn/"),
         "files": ("Thư mục tệp của trang", "Folder with the site's files", "/var/www/html"),
-        "repository": ("Nơi giữ bản sao (nên ở máy khác)", "Where copies are kept (better on another machine)", "/srv/backup/restic"),
+        "repository": (
+            "Nơi giữ bản sao (nên ở máy khác)",
+            "Where copies are kept (better on another machine)",
+            "/srv/backup/restic",
+        ),
     }
     answers = {}
     for key, (vi, en, default) in questions.items():
@@ -67,9 +87,13 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
         elif sys.stdin.isatty():
             answers[key] = typer.prompt(en if session.lang == "en" else vi, default=default)
         else:
-            raise UsageError(say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key))
+            raise UsageError(
+                say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
+            )
     if any('"' in value or "\\" in value or "\n" in value for value in answers.values()):
-        raise UsageError(say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks'))
+        raise UsageError(
+            say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks')
+        )
     (folder / "sites").mkdir(parents=True, exist_ok=True)
     hidden = folder / "secrets"
     hidden.mkdir(mode=0o700, exist_ok=True)
@@ -82,12 +106,17 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     site_file = folder / "sites" / f"{answers['site']}.toml"
     write_file(site_file, _template("site").format(**answers).encode(), 0o600)
     write_file(main, _template("main").encode(), 0o600)
-    session.say(say(
-        "đã viết:\n  {m}\n  {s}\n  {p} (mật khẩu kho sao lưu: CHÉP NGAY ra nơi khác, mất là mất hết bản sao)\n"
-        "tiếp theo:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
-        "written:\n  {m}\n  {s}\n  {p} (password of the repository: COPY IT elsewhere now; without it the copies are lost)\n"
-        "next:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
-        m=main, s=site_file, p=hidden / "restic"))
+    session.say(
+        say(
+            "đã viết:\n  {m}\n  {s}\n  {p} (mật khẩu kho sao lưu: CHÉP NGAY ra nơi khác, mất là mất hết bản sao)\n"
+            "tiếp theo:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
+            "written:\n  {m}\n  {s}\n  {p} (password of the repository: COPY IT elsewhere now; without it the copies are lost)\n"
+            "next:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
+            m=main,
+            s=site_file,
+            p=hidden / "restic",
+        )
+    )
 
 
 def _template(name: str) -> str:

@@ -1,7 +1,5 @@
 """`gaccong ledger verify|export|checkpoint`: the evidence proves itself, also without gaccong."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +15,17 @@ def add(app: typer.Typer, lang: str) -> None:
     app.add_typer(group, name="ledger")
     site_help = "tên trang" if vi else "site name"
 
-    @group.command(help="Kiểm tra sổ: không dòng nào bị sửa, bớt, chèn, đổi chỗ." if vi else "No line changed, removed, inserted or reordered.")
+    @group.command(
+        help="Kiểm tra sổ: không dòng nào bị sửa, bớt, chèn, đổi chỗ."
+        if vi
+        else "No line changed, removed, inserted or reordered."
+    )
     def verify(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
         raise typer.Exit(verified(ctx.obj, site))
 
-    @group.command(help="Ghi sổ ra thư mục để người ngoài tự kiểm tra." if vi else "Writes the book for an outsider to verify.")
+    @group.command(
+        help="Ghi sổ ra thư mục để người ngoài tự kiểm tra." if vi else "Writes the book for an outsider to verify."
+    )
     def export(
         ctx: typer.Context,
         out: Annotated[Path, typer.Option(help="thư mục đích" if vi else "target folder")],
@@ -29,7 +33,9 @@ def add(app: typer.Typer, lang: str) -> None:
     ) -> None:
         exported(ctx.obj, out, site)
 
-    @group.command(help="In đầu sổ đã ký, để gửi đi giữ nơi khác." if vi else "Prints the signed head, to be kept elsewhere.")
+    @group.command(
+        help="In đầu sổ đã ký, để gửi đi giữ nơi khác." if vi else "Prints the signed head, to be kept elsewhere."
+    )
     def checkpoint(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
         session: Session = ctx.obj
         for one in session.sites(site):
@@ -44,11 +50,27 @@ def verified(session: Session, name: str) -> int:
     results: list[dict[str, Any]] = []
     for site in session.sites(name):
         store = session.reading
-        found = verify_book(list(store.raw_lines(site.id)), store.checkpoints(site.id), session.signer.public)
-        results.append({"site": site.id, "ok": found.ok, "lines": found.lines, "first_bad": found.first_bad,
-                        "what": found.what.json(), "anchored": found.anchored})
-        session.say(say("{s} {site}: {vi}", "{s} {site}: {en}", s="✓" if found.ok else "✗", site=site.id,
-                        vi=found.what.vi, en=found.what.en))
+        found = verify_book(list(store.raw_lines(site.id)), store.checkpoints(site.id), session.public_key(site.id))
+        results.append(
+            {
+                "site": site.id,
+                "ok": found.ok,
+                "lines": found.lines,
+                "first_bad": found.first_bad,
+                "what": found.what.json(),
+                "anchored": found.anchored,
+            }
+        )
+        session.say(
+            say(
+                "{s} {site}: {vi}",
+                "{s} {site}: {en}",
+                s="✓" if found.ok else "✗",
+                site=site.id,
+                vi=found.what.vi,
+                en=found.what.en,
+            )
+        )
     if session.json:
         session.document({"ledgers": results})
     return 0 if results and all(found["ok"] for found in results) else 4
@@ -61,11 +83,21 @@ def exported(session: Session, out: Path, name: str) -> None:
 
     for site in session.sites(name):
         store = session.reading
-        book = write_book(out / site.id, store.raw_lines(site.id), store.checkpoints(site.id), session.signer.public)
+        book = write_book(
+            out / site.id, store.raw_lines(site.id), store.checkpoints(site.id), session.public_key(site.id)
+        )
         size, root = store.head(site.id)
         if session.json:
-            session.document({"site": site.id, "book": str(book), "lines": size, "root": root, "key": session.signer.public})
-        session.say(say(
-            "{n} dòng bằng chứng → {b}\n  kiểm tra: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
-            "{n} lines of evidence → {b}\n  verify: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
-            n=size, b=book, k=session.signer.public, r=root))
+            session.document(
+                {"site": site.id, "book": str(book), "lines": size, "root": root, "key": session.public_key(site.id)}
+            )
+        session.say(
+            say(
+                "{n} dòng bằng chứng → {b}\n  kiểm tra: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
+                "{n} lines of evidence → {b}\n  verify: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
+                n=size,
+                b=book,
+                k=session.public_key(site.id),
+                r=root,
+            )
+        )

@@ -1,7 +1,5 @@
 """`gaccong look CHECK`: one check now, recorded like every look."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -13,10 +11,14 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Kiểm tra ngay một điều, có ghi bằng chứng.", "en": "Looks at one thing now, and records it."}[lang])
+    @app.command(
+        help={"vi": "Kiểm tra ngay một điều, có ghi bằng chứng.", "en": "Looks at one thing now, and records it."}[lang]
+    )
     def look(
         ctx: typer.Context,
-        check: Annotated[str, typer.Argument(help="tên kiểm tra, vd web.http" if vi else "name of a check, e.g. web.http")],
+        check: Annotated[
+            str, typer.Argument(help="tên kiểm tra, vd web.http" if vi else "name of a check, e.g. web.http")
+        ],
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
     ) -> None:
         raise typer.Exit(work(ctx.obj, check, site))
@@ -33,8 +35,10 @@ def work(session: Session, name: str, site_name: str = "") -> int:
     if check is None:
         names = [duty.name for duty in session.catalog.checks]
         near = difflib.get_close_matches(name, names, 3, 0.4)
-        raise UsageError(say("không có kiểm tra {n}", "there is no check {n}", n=name),
-                         say("có: {k}", "there are: {k}", k=", ".join(near or names)))
+        raise UsageError(
+            say("không có kiểm tra {n}", "there is no check {n}", n=name),
+            say("có: {k}", "there are: {k}", k=", ".join(near or names)),
+        )
     sites = session.sites(site_name)
     engine = session.engine()
     try:

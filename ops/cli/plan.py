@@ -1,7 +1,5 @@
 """`gaccong plan CHANGE [name=value …]`: what a change would do, as data, to be read, kept and approved. Touches nothing."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path
@@ -19,13 +17,19 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Lập kế hoạch một thay đổi; chưa làm gì cả.", "en": "Plans a change; touches nothing."}[lang])
+    @app.command(
+        help={"vi": "Lập kế hoạch một thay đổi; chưa làm gì cả.", "en": "Plans a change; touches nothing."}[lang]
+    )
     def plan(
         ctx: typer.Context,
-        change: Annotated[str, typer.Argument(help="tên thay đổi, vd backup.run" if vi else "name of a change, e.g. backup.run")],
+        change: Annotated[
+            str, typer.Argument(help="tên thay đổi, vd backup.run" if vi else "name of a change, e.g. backup.run")
+        ],
         args: Annotated[list[str] | None, typer.Argument(help="tên=giá trị" if vi else "name=value")] = None,
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
-        out: Annotated[Path | None, typer.Option(help="ghi kế hoạch ra tệp" if vi else "write the plan to a file")] = None,
+        out: Annotated[
+            Path | None, typer.Option(help="ghi kế hoạch ra tệp" if vi else "write the plan to a file")
+        ] = None,
     ) -> None:
         session: Session = ctx.obj
         prepared = make(session, change, site, pairs(args or []))
@@ -50,7 +54,7 @@ def pairs(args: list[str]) -> dict[str, str]:
     return found
 
 
-def make(session: Session, change: str, site_name: str, args: dict[str, str]) -> Prepared:
+def make(session: Session, change: str, site_name: str, args: dict[str, str]) -> "Prepared":
     """Plans, and keeps the plan so that `gaccong apply DIGEST` finds it."""
     from ops.moment import utcnow
 
@@ -58,13 +62,15 @@ def make(session: Session, change: str, site_name: str, args: dict[str, str]) ->
     engine = session.engine()
     try:
         prepared = session.actor(engine).plan(site, change, args)
-        session.store.keep_plan(prepared.digest, site.id, change, dict(args), prepared.json(), utcnow())
+        session.store.keep_plan(
+            prepared.digest, site.id, change, dict(args), json.dumps(prepared.json(), ensure_ascii=False), utcnow()
+        )
     finally:
         engine.close()
     return prepared
 
 
-def show(session: Session, prepared: Prepared) -> None:
+def show(session: Session, prepared: "Prepared") -> None:
     """The plan for a person: each step with its why, command and undo; then the proofs and the digest."""
     if session.json:
         session.document(prepared.json())
@@ -90,5 +96,9 @@ def show(session: Session, prepared: Prepared) -> None:
     proofs = ", ".join(f"{proof.check}({', '.join(proof.subjects)})" for proof in prepared.plan.proofs) or "–"
     print({"vi": f"  chứng minh bằng: {proofs}", "en": f"  proved by: {proofs}"}[lang])
     print(f"  digest {prepared.digest}")
-    print({"vi": f"  làm: gaccong apply {prepared.digest[:12]} --by HỌ-TÊN",
-           "en": f"  do it: gaccong apply {prepared.digest[:12]} --by NAME"}[lang])
+    print(
+        {
+            "vi": f"  làm: gaccong apply {prepared.digest[:12]} --by HỌ-TÊN",
+            "en": f"  do it: gaccong apply {prepared.digest[:12]} --by NAME",
+        }[lang]
+    )

@@ -1,7 +1,5 @@
 """`gaccong policy list|show|check`: the regulations as data, and the proof that no clause is an orphan."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
@@ -22,7 +20,14 @@ def add(app: typer.Typer, lang: str) -> None:
         session: Session = ctx.obj
         found = [policy.load(one) for one in policy.ids()]
         if session.json:
-            session.document({"policies": [{"id": p.id, "prefix": p.prefix, "name": p.name.json(), "clauses": len(p.clauses)} for p in found]})
+            session.document(
+                {
+                    "policies": [
+                        {"id": p.id, "prefix": p.prefix, "name": p.name.json(), "clauses": len(p.clauses)}
+                        for p in found
+                    ]
+                }
+            )
             return
         session.table(("name", "what", "count"), [(p.id, p.name.in_(session.lang), str(len(p.clauses))) for p in found])
 
@@ -36,19 +41,33 @@ def add(app: typer.Typer, lang: str) -> None:
 
         session: Session = ctx.obj
         if name not in policy.ids():
-            raise UsageError(say("không có quy chế {p}", "there is no policy {p}", p=name),
-                             say("có: {all}", "there are: {all}", all=", ".join(policy.ids())))
+            raise UsageError(
+                say("không có quy chế {p}", "there is no policy {p}", p=name),
+                say("có: {all}", "there are: {all}", all=", ".join(policy.ids())),
+            )
         found = policy.load(name)
         if session.json:
             session.document(asdict(found))
             return
-        session.table(("clause", "law", "what", "duty"), [
-            (c.id, c.article, c.duty.in_(session.lang),
-             " ".join(c.answered_by) + (" (" + c.attested.what.in_(session.lang) + ")" if c.attested else ""))
-            for c in found.clauses
-        ], title=found.name.in_(session.lang))
+        session.table(
+            ("clause", "law", "what", "duty"),
+            [
+                (
+                    c.id,
+                    c.article,
+                    c.duty.in_(session.lang),
+                    " ".join(c.answered_by) + (" (" + c.attested.what.in_(session.lang) + ")" if c.attested else ""),
+                )
+                for c in found.clauses
+            ],
+            title=found.name.in_(session.lang),
+        )
 
-    @group.command(help="Không điều khoản nào mồ côi, không nhiệm vụ nào vô cớ." if vi else "No clause is an orphan, no duty answers to nothing.")
+    @group.command(
+        help="Không điều khoản nào mồ côi, không nhiệm vụ nào vô cớ."
+        if vi
+        else "No clause is an orphan, no duty answers to nothing."
+    )
     def check(ctx: typer.Context) -> None:
         raise typer.Exit(audit(ctx.obj))
 
@@ -59,19 +78,26 @@ def audit(session: Session) -> int:
     from ops.model import say
 
     found = policy.check([policy.load(one) for one in policy.ids()], session.catalog.duties)
-    bad = bool(found.orphans or found.idle)
+    bad = not found.sound
     if session.json:
-        session.document({"orphans": list(found.orphans), "idle": list(found.idle), "unbuilt": list(found.unbuilt), "ok": not bad})
+        session.document(
+            {"orphans": list(found.orphans), "strays": list(found.strays), "unbuilt": {duty: list(clauses) for duty, clauses in found.unbuilt}, "ok": not bad}
+        )
         return int(bad)
     for one in found.orphans:
         session.say(say("✗ điều khoản mồ côi: {c}", "✗ orphan clause: {c}", c=one))
-    for one in found.idle:
-        session.say(say("✗ nhiệm vụ vô cớ: {d}", "✗ duty that answers to nothing: {d}", d=one))
-    session.say(say(
-        "{s} {n} điều khoản của {p} quy chế đều có người hoặc nhiệm vụ trả lời; {u} nhiệm vụ chưa có trong phiên bản này"
-        " (điều khoản của chúng đọc là 'chưa kiểm tra được')",
-        "{s} all {n} clauses of {p} policies are answered for by a duty or a person; {u} duties are not built in this version"
-        " (their clauses read 'unseen')",
-        s="✗" if bad else "✓", n=sum(len(policy.load(one).clauses) for one in policy.ids()), p=len(policy.ids()),
-        u=len(set(found.unbuilt))))
+    for name, clause in found.strays:
+        session.say(say("✗ nhiệm vụ vô cớ: {d}", "✗ duty that answers to nothing: {d}", d=f"{name} → {clause or '–'}"))
+    session.say(
+        say(
+            "{s} {n} điều khoản của {p} quy chế đều có người hoặc nhiệm vụ trả lời; {u} nhiệm vụ chưa có trong phiên bản này"
+            " (điều khoản của chúng đọc là 'chưa kiểm tra được')",
+            "{s} all {n} clauses of {p} policies are answered for by a duty or a person; {u} duties are not built in this version"
+            " (their clauses read 'unseen')",
+            s="✗" if bad else "✓",
+            n=sum(len(policy.load(one).clauses) for one in policy.ids()),
+            p=len(policy.ids()),
+            u=len(found.unbuilt),
+        )
+    )
     return int(bad)

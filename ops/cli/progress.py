@@ -35,6 +35,8 @@ class Progress:
             done, total = status.get("files_done", 0), status.get("total_files", 0)
             bar = "█" * int(share * 24)
             text = f"  {step.why.in_(self._lang)}  {bar:<24} {share:4.0%}  {done}/{total}"
-            print(f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", file=sys.stderr, flush=True)
+            print(
+                f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", file=sys.stderr, flush=True
+            )
             if self._live and share >= 1:
                 print(file=sys.stderr)

@@ -1,7 +1,5 @@
 """`gaccong report KIND --period P --format docx,pdf,json --out DIR`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +14,24 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Lập báo cáo từ bằng chứng: " + ", ".join(KINDS), "en": "Writes a report from the evidence: " + ", ".join(KINDS)}[lang])
+    @app.command(
+        help={
+            "vi": "Lập báo cáo từ bằng chứng: " + ", ".join(KINDS),
+            "en": "Writes a report from the evidence: " + ", ".join(KINDS),
+        }[lang]
+    )
     def report(
         ctx: typer.Context,
         kind: Annotated[str, typer.Argument(help=" | ".join(KINDS))],
         out: Annotated[Path, typer.Option(help="thư mục đích" if vi else "target folder")],
-        period: Annotated[str, typer.Option(help="2026 (15/12/2025–14/12/2026) hoặc 2026-calendar" if vi else "2026 (15 Dec 2025 to 14 Dec 2026) or 2026-calendar")] = "",
+        period: Annotated[
+            str,
+            typer.Option(
+                help="2026 (15/12/2025–14/12/2026) hoặc 2026-calendar"
+                if vi
+                else "2026 (15 Dec 2025 to 14 Dec 2026) or 2026-calendar"
+            ),
+        ] = "",
         format_: Annotated[str, typer.Option("--format", help="docx,pdf,json")] = "docx,pdf",
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
     ) -> None:
@@ -38,24 +48,35 @@ def work(session: Session, kind: str, out: Path, period_text: str, formats: str,
     from ops.report import annual_risk, period, write
 
     if kind not in KINDS:
-        raise UsageError(say("không có loại báo cáo {k}", "there is no report {k}", k=kind),
-                         say("có: {all}", "there are: {all}", all=", ".join(KINDS)))
+        raise UsageError(
+            say("không có loại báo cáo {k}", "there is no report {k}", k=kind),
+            say("có: {all}", "there are: {all}", all=", ".join(KINDS)),
+        )
     wanted = [one.strip() for one in formats.split(",") if one.strip()]
     now = utcnow()
     start, end, label = period(period_text or str(local(now).year), now)
     code, written = 0, []
     for status in read(session, name):
         site = status.site
-        book = verify_book(list(session.reading.raw_lines(site.id)), session.reading.checkpoints(site.id),
-                           session.signer.public)
+        book = verify_book(
+            list(session.reading.raw_lines(site.id)), session.reading.checkpoints(site.id), session.public_key(site.id)
+        )
         code = code if book.ok else 4
-        document = annual_risk(status, session.reading, session.catalog.duties, now, start=start, end=end,
-                               verified=book.ok)
+        document = annual_risk(
+            status, session.reading, session.catalog.duties, now, start=start, end=end, verified=book.ok
+        )
         written += write(document, wanted, out, f"rui-ro-{site.id}-{label}")
     if session.json:
-        session.document({"kind": kind, "period": label, "files": [str(path) for path in written], "verified": code == 0})
+        session.document(
+            {"kind": kind, "period": label, "files": [str(path) for path in written], "verified": code == 0}
+        )
     for path in written:
         session.say(say("→ {p}", "→ {p}", p=path))
     if code:
-        session.tell(say("sổ bằng chứng không khớp: báo cáo ghi rõ ở trang 1", "the ledger does not verify: the report says so on page 1"))
+        session.tell(
+            say(
+                "sổ bằng chứng không khớp: báo cáo ghi rõ ở trang 1",
+                "the ledger does not verify: the report says so on page 1",
+            )
+        )
     return code

@@ -1,7 +1,5 @@
 """`gaccong run`: the main job. Everything that is due: act on standing approvals, look, record, one table."""
 
-from __future__ import annotations
-
 import asyncio
 from fnmatch import fnmatchcase
 from typing import Annotated
@@ -15,18 +13,34 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={
-        "vi": "Việc chính: làm mọi việc đến hạn, ghi bằng chứng, in một bảng.",
-        "en": "The main job: does everything that is due, records it, prints one table.",
-    }[lang])
+    @app.command(
+        help={
+            "vi": "Việc chính: làm mọi việc đến hạn, ghi bằng chứng, in một bảng.",
+            "en": "The main job: does everything that is due, records it, prints one table.",
+        }[lang]
+    )
     def run(
         ctx: typer.Context,
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
-        only: Annotated[str, typer.Option(help="chỉ nhiệm vụ khớp mẫu, vd web.*" if vi else "only duties that match, e.g. web.*")] = "*",
-        all_: Annotated[bool, typer.Option("--all", help="cả việc chưa đến hạn" if vi else "also what is not due yet")] = False,
-        wait: Annotated[float, typer.Option(help="giây chờ gaccong khác" if vi else "seconds to wait for another gaccong")] = 600.0,
-        accept_clock: Annotated[str, typer.Option(help=(
-            "HỌ-TÊN người xác nhận đồng hồ đã chỉnh lùi là đúng" if vi else "NAME of who confirms that the clock set back is right"))] = "",
+        only: Annotated[
+            str, typer.Option(help="chỉ nhiệm vụ khớp mẫu, vd web.*" if vi else "only duties that match, e.g. web.*")
+        ] = "*",
+        all_: Annotated[
+            bool, typer.Option("--all", help="cả việc chưa đến hạn" if vi else "also what is not due yet")
+        ] = False,
+        wait: Annotated[
+            float, typer.Option(help="giây chờ gaccong khác" if vi else "seconds to wait for another gaccong")
+        ] = 600.0,
+        accept_clock: Annotated[
+            str,
+            typer.Option(
+                help=(
+                    "HỌ-TÊN người xác nhận đồng hồ đã chỉnh lùi là đúng"
+                    if vi
+                    else "NAME of who confirms that the clock set back is right"
+                )
+            ),
+        ] = "",
     ) -> None:
         raise typer.Exit(work(ctx.obj, site, only, all_, wait, accept_clock))
 
@@ -42,16 +56,22 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
     def due_checks(engine: Engine, site: Site) -> list[Check]:
         ran, now = engine.store.ran(site.id), engine.clock()
         return [
-            duty for duty in session.catalog.checks
+            duty
+            for duty in session.catalog.checks
             if fnmatchcase(duty.name, only) and (everything or check_due(duty.every, ran.get((duty.name, "look")), now))
         ]
 
     def acts(actor: Actor, site: Site) -> list[Row]:
-        return [actor.run_due(site, change, occasion) for change, occasion in actor.due(site)
-                if fnmatchcase(change.name, only)]
+        return [
+            actor.run_due(site, change, occasion)
+            for change, occasion in actor.due(site)
+            if fnmatchcase(change.name, only)
+        ]
 
     async def looks(engine: Engine, sites: list[Site]) -> list[Row]:
-        found = await asyncio.gather(*(engine.look(site, check) for site in sites for check in due_checks(engine, site)))
+        found = await asyncio.gather(
+            *(engine.look(site, check) for site in sites for check in due_checks(engine, site))
+        )
         return [row for rows in found for row in rows]
 
     sites = session.sites(name)

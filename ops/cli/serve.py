@@ -4,8 +4,6 @@ Each due duty of each site is a task of its own, so a slow drill or a poisoned s
 one at a time a site, in their own thread. What was missed while the service was down is caught up at the start.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import signal
@@ -30,12 +28,23 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Chạy mãi: kiểm tra, sao lưu, trang trực ban và /metrics.",
-                       "en": "Runs for ever: looks, backs up, serves the page and /metrics."}[lang])
+    @app.command(
+        help={
+            "vi": "Chạy mãi: kiểm tra, sao lưu, trang trực ban và /metrics.",
+            "en": "Runs for ever: looks, backs up, serves the page and /metrics.",
+        }[lang]
+    )
     def serve(
         ctx: typer.Context,
-        listen: Annotated[str, typer.Option(help="địa chỉ:cổng, mặc định 127.0.0.1:9850" if vi else "address:port, default 127.0.0.1:9850")] = "",
-        page_only: Annotated[bool, typer.Option("--page-only", help="chỉ trang và /metrics" if vi else "only the page and /metrics")] = False,
+        listen: Annotated[
+            str,
+            typer.Option(
+                help="địa chỉ:cổng, mặc định 127.0.0.1:9850" if vi else "address:port, default 127.0.0.1:9850"
+            ),
+        ] = "",
+        page_only: Annotated[
+            bool, typer.Option("--page-only", help="chỉ trang và /metrics" if vi else "only the page and /metrics")
+        ] = False,
     ) -> None:
         session: Session = ctx.obj
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -75,8 +84,14 @@ class Service:
             loop.add_signal_handler(kind, self._stop.set)
         app = self._app()
         async with running(app, self.host, self.port) as port:
-            self.session.tell(say("trang trực ban: http://{h}:{p}/  chỉ số: /metrics", "page: http://{h}:{p}/  metrics: /metrics",
-                                  h=f"[{self.host}]" if ":" in self.host else self.host, p=port))
+            self.session.tell(
+                say(
+                    "trang trực ban: http://{h}:{p}/  chỉ số: /metrics",
+                    "page: http://{h}:{p}/  metrics: /metrics",
+                    h=f"[{self.host}]" if ":" in self.host else self.host,
+                    p=port,
+                )
+            )
             if with_duties:
                 await self._duties()
             else:
@@ -95,12 +110,19 @@ class Service:
         if not ip_address(self.host).is_loopback and token is None:
             raise UsageError(
                 say("nghe ngoài loopback thì phải có serve.token", "beyond loopback serve.token is demanded"),
-                say('[serve] token = "file:secrets/page"', '[serve] token = "file:secrets/page"'))
+                say('[serve] token = "file:secrets/page"', '[serve] token = "file:secrets/page"'),
+            )
         import ops
         from ops.cli.status import read
 
-        return make_app(lambda: read(self.session), private=self.session.catalog.private, version=ops.__version__,
-                        token=token, lang=self.session.lang, names=config.serve.names)
+        return make_app(
+            lambda: read(self.session),
+            private=self.session.catalog.private,
+            version=ops.__version__,
+            token=token,
+            lang=self.session.lang,
+            names=config.serve.names,
+        )
 
     async def _duties(self) -> None:
         engine = self.session.engine()
@@ -117,7 +139,7 @@ class Service:
                 await asyncio.wait_for(self._stop.wait(), TICK)
         await self._finish(engine)
 
-    def _start_due(self, engine: Engine, actor: Actor, site: Site) -> None:
+    def _start_due(self, engine: "Engine", actor: "Actor", site: "Site") -> None:
         """One task for each due duty that is not already at work."""
         from ops.schedule import check_due
 
@@ -134,7 +156,7 @@ class Service:
             change, occasion = due[0]
             self._spawn(site, "act", lambda: asyncio.to_thread(actor.run_due, site, change, occasion))
 
-    def _spawn(self, site: Site, what: str, work: Any) -> None:
+    def _spawn(self, site: "Site", what: str, work: Any) -> None:
         key = (site.id, what)
         if key in self._busy:
             return
@@ -148,7 +170,7 @@ class Service:
 
         task.add_done_callback(done)
 
-    async def _guard(self, site: Site, what: str, work: Any) -> None:
+    async def _guard(self, site: "Site", what: str, work: Any) -> None:
         """Runs one piece of work; its trouble is logged with the site's name and costs a pause, nothing else."""
         try:
             await work
@@ -159,7 +181,7 @@ class Service:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 30)
 
-    async def _finish(self, engine: Engine) -> None:
+    async def _finish(self, engine: "Engine") -> None:
         """Waits a little for what runs; what does not end is left to its own undo at the next start."""
         if self._tasks:
             self.session.tell(say("đang chờ {n} việc dở dang", "waiting for {n} pieces of work", n=len(self._tasks)))

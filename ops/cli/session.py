@@ -103,6 +103,12 @@ class Session:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return Signer.create(path, self.config.signing_name)
 
+    def public_key(self, site: str) -> str:
+        """The key that verifies a site's checkpoints: our own key file's, else the one that the store noted."""
+        from ops.signing import Signer
+
+        return Signer.load(self.key_path).public if self.key_path.exists() else self.reading.vkey(site)
+
     def engine(self, clock_by: str = "") -> Engine:
         """An engine over the store."""
         from ops.engine import Engine
@@ -132,8 +138,11 @@ class Session:
             return sites[name]
         if not name and len(sites) == 1:
             return next(iter(sites.values()))
-        what = say("không có trang {n}", "there is no site {n}", n=name) if name else say(
-            "có nhiều trang; phải chọn một", "there are several sites; choose one")
+        what = (
+            say("không có trang {n}", "there is no site {n}", n=name)
+            if name
+            else say("có nhiều trang; phải chọn một", "there are several sites; choose one")
+        )
         raise UsageError(what, say("--site {all}", "--site {all}", all=" | ".join(sites)))
 
     # ------------------------------------------------------------------ printing
@@ -151,8 +160,13 @@ class Session:
         if not self.json:
             print(text.in_(self.lang), flush=True)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[int, str] | None = None,
-              title: str = "") -> None:
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        styles: Mapping[int, str] | None = None,
+        title: str = "",
+    ) -> None:
         """A table with labels from the words; wide enough for a log, fitted to a terminal."""
         from rich.console import Console
         from rich.markup import escape
@@ -174,8 +188,18 @@ class Session:
             ordered = sorted(rows, key=lambda row: (-row.verdict.weight, row.site, row.duty, row.subject))
             self.table(
                 ("site", "duty", "subject", "verdict", "detail", "evidence", "next"),
-                [(row.site, row.duty, row.subject, self.verdict(row.verdict), row.detail.in_(self.lang), row.evidence,
-                  row.next if row.verdict is not Verdict.MET else "") for row in ordered],
+                [
+                    (
+                        row.site,
+                        row.duty,
+                        row.subject,
+                        self.verdict(row.verdict),
+                        row.detail.in_(self.lang),
+                        row.evidence,
+                        row.next if row.verdict is not Verdict.MET else "",
+                    )
+                    for row in ordered
+                ],
                 {number: STYLE[row.verdict] for number, row in enumerate(ordered) if row.verdict is not Verdict.MET},
             )
         return exit_code([row.verdict for row in rows])
@@ -203,9 +227,15 @@ def row_json(row: Row) -> dict[str, Any]:
     """A row with stable keys."""
     finding = row.finding
     return {
-        "site": row.site, "duty": row.duty, "subject": row.subject, "verdict": row.verdict.value,
-        "detail": row.detail.json(), "evidence": row.evidence, "next": row.next,
-        "measures": dict(finding.measures) if finding else {}, "facts": dict(finding.facts) if finding else {},
+        "site": row.site,
+        "duty": row.duty,
+        "subject": row.subject,
+        "verdict": row.verdict.value,
+        "detail": row.detail.json(),
+        "evidence": row.evidence,
+        "next": row.next,
+        "measures": dict(finding.measures) if finding else {},
+        "facts": dict(finding.facts) if finding else {},
     }
 
 

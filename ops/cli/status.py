@@ -1,7 +1,5 @@
 """`gaccong status`: clause by clause, with the evidence behind it. Reads only."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,12 +14,19 @@ def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
 
-    @app.command(help={"vi": "Từng điều khoản: kết luận, từ lúc nào, bằng chứng.",
-                       "en": "Clause by clause: verdict, since when, evidence."}[lang])
+    @app.command(
+        help={
+            "vi": "Từng điều khoản: kết luận, từ lúc nào, bằng chứng.",
+            "en": "Clause by clause: verdict, since when, evidence.",
+        }[lang]
+    )
     def status(
         ctx: typer.Context,
         site: Annotated[str, typer.Option(help="tên trang" if vi else "site name")] = "",
-        all_: Annotated[bool, typer.Option("--all", help="cả điều khoản chưa kiểm tra được" if vi else "list the unseen clauses too")] = False,
+        all_: Annotated[
+            bool,
+            typer.Option("--all", help="cả điều khoản chưa kiểm tra được" if vi else "list the unseen clauses too"),
+        ] = False,
     ) -> None:
         session: Session = ctx.obj
         found = read(session, site)
@@ -33,7 +38,7 @@ def add(app: typer.Typer, lang: str) -> None:
         raise typer.Exit(exit_code([clause.verdict for one in found for clause in one.clauses]))
 
 
-def read(session: Session, name: str = "") -> list[SiteStatus]:
+def read(session: Session, name: str = "") -> "list[SiteStatus]":
     """The status of the chosen sites, now."""
     from ops.moment import utcnow
     from ops.status import read as read_site
@@ -46,7 +51,7 @@ def read(session: Session, name: str = "") -> list[SiteStatus]:
     ]
 
 
-def show(session: Session, status: SiteStatus, everything: bool) -> None:
+def show(session: Session, status: "SiteStatus", everything: bool) -> None:
     """Broken and at risk in full, met in one line each, unseen as counts unless asked for."""
     from collections import Counter
 
@@ -54,8 +59,11 @@ def show(session: Session, status: SiteStatus, everything: bool) -> None:
     from ops.moment import human
 
     counts = Counter(clause.verdict for clause in status.clauses)
-    summary = ", ".join(f"{counts[v]} {session.verdict(v)}" for v in
-                        (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET) if counts[v])
+    summary = ", ".join(
+        f"{counts[v]} {session.verdict(v)}"
+        for v in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET)
+        if counts[v]
+    )
     print(f"{status.site.name} — {status.policy.name.in_(session.lang)}\n{human(status.at)}: {summary}")
     for note in status.notes:
         session.say(say("  lưu ý: {vi}", "  note: {en}", vi=note.vi, en=note.en))
@@ -68,11 +76,17 @@ def show(session: Session, status: SiteStatus, everything: bool) -> None:
     )
     hidden = counts[Verdict.UNSEEN]
     if hidden and not everything:
-        unbuilt = sum(clause.verdict is Verdict.UNSEEN and any(not a.built for a in clause.answers)
-                      for clause in status.clauses)
-        session.say(say(
-            "{n} điều khoản chưa kiểm tra được ({u} có phần chưa có trong phiên bản này): gaccong status --all",
-            "{n} clauses unseen ({u} have parts not built in this version): gaccong status --all", n=hidden, u=unbuilt))
+        unbuilt = sum(
+            clause.verdict is Verdict.UNSEEN and any(not a.built for a in clause.answers) for clause in status.clauses
+        )
+        session.say(
+            say(
+                "{n} điều khoản chưa kiểm tra được ({u} có phần chưa có trong phiên bản này): gaccong status --all",
+                "{n} clauses unseen ({u} have parts not built in this version): gaccong status --all",
+                n=hidden,
+                u=unbuilt,
+            )
+        )
 
 
 def _row(session: Session, clause: Any) -> tuple[str, ...]:
@@ -90,22 +104,34 @@ def _row(session: Session, clause: Any) -> tuple[str, ...]:
     )
 
 
-def status_json(status: SiteStatus) -> dict[str, Any]:
+def status_json(status: "SiteStatus") -> dict[str, Any]:
     """A site's status with stable keys."""
     return {
-        "site": status.site.id, "name": status.site.name, "policy": status.policy.id,
-        "verdict": status.verdict.value, "at": status.at.isoformat(),
+        "site": status.site.id,
+        "name": status.site.name,
+        "policy": status.policy.id,
+        "verdict": status.verdict.value,
+        "at": status.at.isoformat(),
         "notes": [note.json() for note in status.notes],
         "ledger": {"lines": status.lines, "root": status.root},
         "clauses": [
             {
-                "id": clause.clause.id, "article": clause.clause.article, "duty": clause.clause.duty.json(),
-                "verdict": clause.verdict.value, "since": clause.since.isoformat() if clause.since else None,
+                "id": clause.clause.id,
+                "article": clause.clause.article,
+                "duty": clause.clause.duty.json(),
+                "verdict": clause.verdict.value,
+                "since": clause.since.isoformat() if clause.since else None,
                 "evidence": [one for answer in clause.answers for one in answer.evidence],
                 "answers": [
-                    {"duty": answer.duty, "built": answer.built, "verdict": answer.verdict.value,
-                     "since": answer.since.isoformat() if answer.since else None, "evidence": list(answer.evidence),
-                     "detail": answer.detail.json(), "next": answer.next}
+                    {
+                        "duty": answer.duty,
+                        "built": answer.built,
+                        "verdict": answer.verdict.value,
+                        "since": answer.since.isoformat() if answer.since else None,
+                        "evidence": list(answer.evidence),
+                        "detail": answer.detail.json(),
+                        "next": answer.next,
+                    }
                     for answer in clause.answers
                 ],
             }

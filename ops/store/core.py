@@ -58,8 +58,9 @@ class Store(StoreView):
         """
         from ops.store.writer import writing
 
-        with self._begun() as connection, writing(connection, site, now, self.signer, accept_clock) as writer:
-            yield writer
+        with self._begun() as connection:
+            with writing(connection, self.place, site, now, self.signer, accept_clock) as writer:
+                yield writer
 
     def keep_plan(
         self, digest: str, site: str, change: str, args: Mapping[str, str], body: str, made: datetime
@@ -71,7 +72,7 @@ class Store(StoreView):
 
         row = {"digest": digest, "site": site, "change": change, "args": canonical(args).decode(), "body": body,
                "made": micros(made)}
-        with self._begun() as connection:
+        with self._begun() as connection, told(self.place):
             put(connection, schema.plans, row)
 
     @contextmanager
@@ -82,11 +83,13 @@ class Store(StoreView):
                 self._engine = make_engine(self.url)
         with told(self.place):
             connection = self._engine.connect()
-        with connection, told(self.place):
-            transaction = connection.begin()
+        with connection:
+            with told(self.place):
+                transaction = connection.begin()
             try:
                 yield connection
-                transaction.commit()
+                with told(self.place):
+                    transaction.commit()
             except BaseException:
                 transaction.rollback()
                 raise
@@ -169,7 +172,7 @@ def _bring_up(store: Store, found: str, create: bool) -> None:
             )
         from ops.store.migrate import upgrade
 
-        with store._begun() as connection:
+        with store._begun() as connection, told(store.place):
             upgrade(connection)
     except BaseException:
         store.close()

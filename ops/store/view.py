@@ -163,8 +163,10 @@ class StoreView:
                     d=digest),
                 say("xem mã: gaccong plan …", "see the digest: gaccong plan …"),
             )
-        sql = "SELECT digest, site, change, args, body, made FROM plans WHERE digest >= :start AND digest < :end LIMIT 2"
-        rows = self._door.rows(sql, start=start, end=start + "g")
+        rows = self._door.rows(
+            "SELECT digest, site, change, args, body, made FROM plans WHERE digest >= :start AND digest < :end LIMIT 2",
+            start=start, end=start + "g",
+        )
         if len(rows) > 1:
             raise UsageError(
                 say("mã {d} ứng với nhiều kế hoạch", "{d} fits several plans", d=digest),
@@ -181,8 +183,8 @@ class StoreView:
     def open_intents(self, site: str) -> list[Evidence]:
         """Intents that have no outcome, oldest first."""
         rows = self._door.rows(
-            "SELECT i.site, i.seq, i.leaf, i.body FROM lines i WHERE i.site = :site AND i.kind = 'intent' AND NOT EXISTS"
-            " (SELECT 1 FROM lines o WHERE o.site = i.site AND o.intent = i.seq) ORDER BY i.seq",
+            "SELECT i.site, i.seq, i.leaf, i.body FROM lines i WHERE i.site = :site AND i.kind = 'intent' AND NOT"
+            " EXISTS (SELECT 1 FROM lines o WHERE o.site = i.site AND o.intent = i.seq) ORDER BY i.seq",
             site=site,
         )
         return [_evidence(row) for row in rows]

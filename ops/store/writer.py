@@ -17,6 +17,7 @@ from ops.ledger import EMPTY_ROOT, Frontier, canonical, checkpoint_text, leaf_ha
 from ops.model import Evidence, Flip, State, nfc, say
 from ops.moment import human, stamp
 from ops.store import schema
+from ops.store.trouble import told
 from ops.store.view import micros, moment_of
 
 if TYPE_CHECKING:
@@ -74,12 +75,12 @@ class Writer:
     def append(self, kind: str, duty: str, subject: str, fields: Mapping[str, Any]) -> Evidence:
         """Adds a ledger line at `now`. Raises ClockError, or GaccongError for what cannot be written as evidence."""
         self._signing()
-        if _OWN & fields.keys():
-            raise ValueError(f"fields may not carry {sorted(_OWN & fields.keys())}")
+        if _OWN & fields.keys() or "\0" in f"{self.site}{kind}{duty}{subject}":
+            raise ValueError(f"a NUL in a name, or fields of the ledger's own: {sorted(_OWN & fields.keys())}")
         seq, time = self._frontier.size + 1, self._time()
         stored = canonical({
-            **fields, "v": VERSION, "site": self.site, "seq": seq, "prev": self._leaf, "time": stamp(time), "kind": kind,
-            "duty": duty, "subject": subject,
+            **fields, "v": VERSION, "site": self.site, "seq": seq, "prev": self._leaf, "time": stamp(time),
+            "kind": kind, "duty": duty, "subject": subject,
         })
         body = json.loads(stored)
         leaf = leaf_hash(stored)
@@ -95,7 +96,7 @@ class Writer:
         signer = self._signer
         if signer is None:
             raise GaccongError(
-                say("chưa có khóa ký nên không ghi được sổ chứng cứ", "without a signing key the ledger cannot be written"),
+                say("chưa có khóa ký nên không ghi được sổ chứng cứ", "no signing key: the ledger cannot be written"),
                 say("gaccong run", "gaccong run"), site=self.site,
             )
         if self._vkey and self._vkey != signer.public:
@@ -201,12 +202,15 @@ def put(connection: Connection, table: Table, row: Mapping[str, Any], *, replace
 
 @contextmanager
 def writing(
-    connection: Connection, site: str, now: datetime | Callable[[], datetime], signer: Signer | None, accept_clock: bool
+    connection: Connection, place: str, site: str, now: datetime | Callable[[], datetime], signer: Signer | None,
+    accept_clock: bool,
 ) -> Iterator[Writer]:
     """A writer whose gathered rows are laid down when the block ends well. The caller owns begin and commit."""
-    writer = Writer(connection, site, now, signer, accept_clock)
+    with told(place):
+        writer = Writer(connection, site, now, signer, accept_clock)
     yield writer
-    writer.lay_down()
+    with told(place):
+        writer.lay_down()
 
 
 def _json(value: Mapping[str, Any]) -> str:

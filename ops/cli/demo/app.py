@@ -78,7 +78,7 @@ class Sign(BaseHTTPRequestHandler):
     server_version = "demo"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_GET(self) -> None:
         """The form, or the editor's page."""
         if self.path == "/dang-nhap":
             self._answer(200, "Đăng nhập", _FORM)
@@ -87,7 +87,7 @@ class Sign(BaseHTTPRequestHandler):
         else:
             self._answer(404, "Không tìm thấy trang", "<p>Trang này không có.</p>")
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         """A sign-in."""
         length = self.headers.get("Content-Length", "")
         if self.path != "/dang-nhap":

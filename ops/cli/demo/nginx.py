@@ -47,7 +47,7 @@ http {{
     }}
     default_type application/octet-stream;
     charset utf-8;
-    charset_types text/html text/css text/plain text/xml;
+    charset_types text/css text/plain text/xml;
     access_log {_quoted(demo.logs / "access.log")};
     server_tokens off;
     sendfile on;

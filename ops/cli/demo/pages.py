@@ -55,7 +55,8 @@ def write(folder: Path, base: str, today: date) -> list[Page]:
         _put(target, _document(page))
     _put(folder / "404.html", _document(Page("404.html", "Không tìm thấy trang", _missing(), today)))
     _put(folder / "css" / "site.css", _CSS)
-    _put(folder / "robots.txt", f"User-agent: *\nDisallow: /dang-nhap\nDisallow: /quan-tri/\nSitemap: {base}sitemap.xml\n")
+    robots = ("User-agent: *", "Disallow: /dang-nhap", "Disallow: /quan-tri/", f"Sitemap: {base}sitemap.xml", "")
+    _put(folder / "robots.txt", "\n".join(robots))
     _put(folder / "sitemap.xml", _sitemap(pages, base))
     _put(folder / "rss.xml", _rss(pages, base))
     return pages
@@ -99,7 +100,8 @@ def _documents(today: date) -> Iterator[Page]:
         day = today - timedelta(days=200 - 15 * order)
         rows = (("Số, ký hiệu", number), ("Loại văn bản", kind), ("Ngày ban hành", day_text(day)),
                 ("Cơ quan ban hành", content.EXPECT), ("Trích yếu", subject), ("Tình trạng", "Còn hiệu lực"))
-        body = _table(rows) + f"<p>Căn cứ chức năng, nhiệm vụ được giao; {escape(subject[0].lower() + subject[1:])}.</p>\n"
+        matter = escape(subject[0].lower() + subject[1:])
+        body = _table(rows) + f"<p>Căn cứ chức năng, nhiệm vụ được giao; {matter}.</p>\n"
         yield Page(f"van-ban/{slug_of(number)}/", f"{kind} số {number}: {subject}", body, day)
 
 

@@ -70,11 +70,12 @@ def _roster(path: Path, today: date) -> None:
             logins = [f"{LINUX}:{person.login}"] * person.linux + [f"{EDITORS}:{person.login}"] * bool(person.editor)
             until = (today - timedelta(days=GONE_DAYS)).isoformat() if person.gone else ""
             start = (today - timedelta(days=700)).isoformat()
-            rows.writerow([nfc(cell) for cell in (person.name, person.unit, person.role, start, until, " ".join(logins))])
+            cells = (person.name, person.unit, person.role, start, until, " ".join(logins))
+            rows.writerow([nfc(cell) for cell in cells])
 
 
 def _linux(demo: Demo, today: date) -> None:
-    """`root/etc/{passwd,shadow,group,sudoers,sudoers.d,ssh}`, `root/home`, one crontab: the shape of a Debian server."""
+    """`root/etc/{passwd,shadow,group,sudoers,sudoers.d,ssh}`, `root/home`, one crontab: shaped like a Debian server."""
     etc = demo.system / "etc"
     for folder in (etc / "sudoers.d", etc / "ssh", demo.system / "home", demo.system / "var/spool/cron/crontabs"):
         folder.mkdir(parents=True)
@@ -86,7 +87,8 @@ def _linux(demo: Demo, today: date) -> None:
     admins = ",".join(person.login for person in owners if person.sudo)
     group = [f"sudo:x:27:{admins}", *(f"{p.login}:x:{uid}:" for uid, p in numbered)]
     _lines(etc / "passwd", [*_SYSTEM_PASSWD, *passwd])
-    private(etc / "shadow", ("\n".join([*(f"{n}:*:{changed}:0:99999:7:::" for n in _SYSTEM_NAMES), *shadow]) + "\n").encode())
+    locked = [f"{line.partition(':')[0]}:*:{changed}:0:99999:7:::" for line in _SYSTEM_PASSWD]
+    private(etc / "shadow", ("\n".join([*locked, *shadow]) + "\n").encode())
     _lines(etc / "group", [*_SYSTEM_GROUPS, *group])
     _lines(etc / "sudoers", ["root ALL=(ALL:ALL) ALL", "%sudo ALL=(ALL:ALL) ALL", "@includedir /etc/sudoers.d"])
     _lines(etc / "ssh" / "sshd_config", ["PermitRootLogin no", "PasswordAuthentication no"])
@@ -96,7 +98,7 @@ def _linux(demo: Demo, today: date) -> None:
     for person in owners:
         _home(demo, person.login)
     crontab = demo.system / "var/spool/cron/crontabs" / STAYING.login
-    crontab.write_text("30 1 * * * gaccong run\n15 3 * * 0 gaccong report annual-risk --format pdf --out /srv/bao-cao\n")
+    _lines(crontab, ["30 1 * * * gaccong run", "15 3 * * 0 gaccong report annual-risk --format pdf --out /srv/bao-cao"])
     crontab.chmod(0o600)
 
 
@@ -167,7 +169,6 @@ CREATE TABLE articles (
     author TEXT NOT NULL REFERENCES editors (login)
 );
 """
-_SYSTEM_NAMES = ("root", "daemon", "www-data", "nobody")
 _SYSTEM_PASSWD = (
     "root:x:0:0:root:/root:/bin/bash",
     "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin",

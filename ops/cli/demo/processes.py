@@ -25,7 +25,7 @@ from ops.errors import GaccongError, MissingTool
 from ops.model import say
 
 if TYPE_CHECKING:
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
@@ -58,7 +58,7 @@ def services(demo: Demo) -> tuple[Service, ...]:
 
 
 def start(demo: Demo) -> None:
-    """Starts what does not run yet and waits for the first answers. Raises GaccongError with the service's last words."""
+    """Starts what does not run yet, waits for first answers. Raises GaccongError with the service's last words."""
     demo.run.mkdir(exist_ok=True)
     demo.logs.mkdir(exist_ok=True)
     fresh = [service for service in services(demo) if _process(demo, service.name) is None]

@@ -29,7 +29,8 @@ def make(root: Path, today: date | None = None) -> Demo:
     if known:
         processes.stop(known)
         for name in FRESH:
-            shutil.rmtree(root / name, ignore_errors=False) if (root / name).is_dir() else None
+            if (root / name).is_dir():
+                shutil.rmtree(root / name)
     demo = Demo(root, _ports(known))
     _folders(demo)
     layout.save(demo)
@@ -53,7 +54,7 @@ def _refuse_unfit(root: Path) -> None:
         )
     if root.is_dir() and any(root.iterdir()) and not (root / layout.MARK).exists():
         raise UsageError(
-            say("{p} đã có tệp khác; trang mẫu chỉ làm trong thư mục trống", "{p} is not empty and is no demo site", p=root),
+            say("{p} có tệp khác; trang mẫu cần một thư mục trống", "{p} is not empty and is no demo site", p=root),
             say("chọn thư mục khác", "choose another folder"),
         )
 

@@ -1,0 +1,304 @@
+"""The hand on a Linux machine: reads its account files, takes keys out, ends sessions. Standard library only.
+
+It runs as `python -m accounts.systems._linux_hand` here and as `python3 -I -c <this file>` elsewhere, so it imports
+nothing of ours. Password hashes never leave it. Exit 0: done; 3: cannot be read; 4: sessions are left; 5: refused.
+"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+_LARGEST = 4 << 20
+_LASTLOG = 292
+_TYPES = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "rsa-sha2-")
+
+
+class Refused(Exception):
+    """Something about the place makes it unsafe to touch."""
+
+
+def words(data):
+    return data.decode("utf-8", "surrogateescape")
+
+
+def slurp(path, regular_only=True):
+    """Bytes of a file; a pipe or device that somebody put there cannot make this wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        if regular_only and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            raise Refused(f"{path}: not a regular file")
+        data = stream.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise Refused(f"{path}: too large")
+    return data
+
+
+def records(path, fields):
+    """Lines of a passwd-like file. A damaged line is an error: skipping it could hide an account."""
+    for number, line in enumerate(words(slurp(path)).splitlines(), 1):
+        if not line.strip() or line.startswith(("#", "-")):
+            continue
+        parts = line.split(":")
+        if line.startswith("+"):
+            raise Refused(f"{path}:{number}: accounts come from elsewhere (NIS)")
+        if len(parts) != fields:
+            raise Refused(f"{path}:{number}: {len(parts)} fields instead of {fields}")
+        yield parts
+
+
+def collect(root, patterns, day):
+    """Everything about accounts below `root`, as JSON on standard output; `day`: days since 1970-01-01."""
+    shadow = {parts[0]: parts for parts in records(os.path.join(root, "etc/shadow"), 9)}
+    alive = living() if root == "/" else set()
+    last = lastlog(os.path.join(root, "var/log/lastlog"))
+    accounts = []
+    for login, password, uid, gid, gecos, home, shell in records(os.path.join(root, "etc/passwd"), 7):
+        expire = shadow[login][7] if login in shadow else ""
+        accounts.append({
+            "login": login, "uid": int(uid), "gid": int(gid), "name": gecos.split(",")[0], "home": home,
+            "shell": shell, "expire": int(expire) if expire else None,
+            "expired": bool(expire) and int(day) >= int(expire),
+            **password_state(password, shadow.get(login)), "last": last(int(uid)), "alive": int(uid) in alive,
+            "keys": list(keys_of(root, patterns, login, home)),
+        })
+    groups = [[name, int(gid), members.split(",")]
+              for name, _, gid, members in records(os.path.join(root, "etc/group"), 4)]
+    print(json.dumps({"accounts": accounts, "groups": groups, "sudoers": sudoers(root)}))
+
+
+def password_state(field, entry):
+    """Whether the password opens anything, without the hash."""
+    value = field if field != "x" else (entry[1] if entry else "*")
+    return {"password": not value.startswith(("!", "*")), "empty": not value, "bang": value.startswith("!"),
+            "shadow": entry is not None}
+
+
+def sudoers(root):
+    """[path, text] of sudoers and of the files that sudo would read beside it."""
+    found = []
+    names = ["etc/sudoers"]
+    folder = os.path.join(root, "etc/sudoers.d")
+    if os.path.isdir(folder):
+        names += [f"etc/sudoers.d/{name}" for name in sorted(os.listdir(folder))
+                  if "." not in name and not name.endswith("~")]
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            found.append(["/" + name, words(slurp(os.path.join(root, name)))])
+    return found
+
+
+def key_paths(patterns, login, home):
+    for pattern in patterns:
+        path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", login).replace("\0", "%")
+        yield path if path.startswith("/") else os.path.join(home, path)
+
+
+def keys_of(root, patterns, login, home):
+    for path in key_paths(patterns, login, home):
+        try:
+            data = slurp(os.path.join(root, path.lstrip("/")))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for line in data.splitlines():
+            found = key_in(words(line))
+            if found:
+                yield {"path": path, "print": found[0], "public": found[1]}
+
+
+def key_in(line):
+    """(fingerprint, "type blob") of an authorized_keys line, or None; options before the key may hold quoted blanks."""
+    if line.lstrip().startswith("#"):
+        return None
+    tokens, token, quoted = [], "", False
+    for place, sign in enumerate(line):
+        if sign == '"' and not (place and line[place - 1] == "\\"):
+            quoted = not quoted
+        if sign in " \t" and not quoted:
+            tokens.append(token)
+            token = ""
+        else:
+            token += sign
+    tokens = [found for found in [*tokens, token] if found]
+    for kind, blob in zip(tokens, tokens[1:]):  # noqa: B905 - may run on an older Python
+        if kind.startswith(_TYPES):
+            try:
+                raw = base64.b64decode(blob, validate=True)
+            except ValueError:
+                continue
+            seal = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+            return f"SHA256:{seal}", f"{kind} {blob}"
+    return None
+
+
+def lastlog(path):
+    """uid -> seconds since 1970, or None. Sessions without a terminal are not in that file."""
+    try:
+        data = slurp(path, regular_only=True) if os.path.getsize(path) <= _LARGEST else None
+    except OSError:
+        return lambda uid: None
+
+    def at(uid):
+        if data is None:
+            with open(path, "rb") as stream:  # sparse and large when a high uid logged in
+                stream.seek(uid * _LASTLOG)
+                return int.from_bytes(stream.read(4), sys.byteorder) or None
+        return int.from_bytes(data[uid * _LASTLOG : uid * _LASTLOG + 4], sys.byteorder) or None
+
+    return at
+
+
+def living():
+    """uids that have a process which is more than a zombie."""
+    return {uid for uid, _ in processes()}
+
+
+def processes():
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            status = words(slurp(f"/proc/{name}/status")).splitlines()
+        except (OSError, Refused):
+            continue
+        facts = dict(line.split(":", 1) for line in status if ":" in line)
+        if not facts.get("State", "Z").strip().startswith("Z"):
+            for uid in {int(found) for found in facts["Uid"].split()[:2]}:
+                yield uid, int(name)
+
+
+def folder_of(root, path):
+    """(open folder, file name), reached without following a link: the folders below may belong to the leaver."""
+    descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    *parents, name = [part for part in path.split("/") if part]
+    for part in parents:
+        try:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor)
+        except OSError as error:
+            raise Refused(f"{path}: {part}: {error.strerror}") from None
+        finally:
+            os.close(descriptor)
+        descriptor = below
+    return descriptor, name
+
+
+def held(folder, name):
+    """(bytes, stat) of a regular file in an open folder; a link is refused."""
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise Refused(f"{name}: not a file of its own")
+        return stream.read(_LARGEST), status
+
+
+def put(folder, name, data, uid, gid, mode):
+    """A file whole, by rename, with its owner and mode."""
+    temporary = f".{name}.gaccong-{os.getpid()}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
+                         dir_fd=folder)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fchown(stream.fileno(), uid, gid)
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
+    os.fsync(folder)
+
+
+def strip(root, path, keep, *prints):
+    """Takes the keys with these fingerprints out of a file; the file as it was goes to `keep` first."""
+    folder, name = folder_of(root, path)
+    data, status = held(folder, name)
+    lines = data.splitlines(keepends=True)
+    left = [line for line in lines if (key_in(words(line)) or [""])[0] not in prints]
+    if len(left) != len(lines):
+        before = {"data": base64.b64encode(data).decode(), "uid": status.st_uid, "gid": status.st_gid,
+                  "mode": stat.S_IMODE(status.st_mode)}
+        save(keep, json.dumps(before).encode())
+        put(folder, name, b"".join(left), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
+    print(json.dumps({"path": path, "removed": len(lines) - len(left), "left": len(left)}))
+
+
+def save(keep, data):
+    os.makedirs(os.path.dirname(keep), mode=0o700, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(keep))
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.rename(temporary, keep)
+
+
+def restore(root, path, keep):
+    """Puts back what `strip` kept; nothing kept, nothing to put back."""
+    try:
+        before = json.loads(slurp(keep))
+    except FileNotFoundError:
+        return
+    folder, name = folder_of(root, path)
+    put(folder, name, base64.b64decode(before["data"]), before["uid"], before["gid"], before["mode"])
+    os.unlink(keep)
+
+
+def end(login, uid):
+    """Ends every session and process of a uid, again and again until none is left."""
+    number = int(uid)
+    if number in (0, os.geteuid()):
+        raise Refused(f"uid {number} is never ended")
+    with contextlib.suppress(OSError):
+        if "/" not in login:
+            os.unlink(f"/var/lib/systemd/linger/{login}")
+    if os.path.isdir("/run/systemd/system") and shutil.which("systemctl"):
+        for argv in (["loginctl", "terminate-user", uid], ["systemctl", "stop", f"user@{number}.service"]):
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+    ended = set()
+    for _ in range(50):
+        mine = [pid for found, pid in processes() if found == number]
+        if not mine:
+            print(json.dumps({"ended": len(ended)}))
+            return
+        for pid in mine:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                ended.add(pid)
+        time.sleep(0.1)
+    print(f"processes of uid {number} keep coming back", file=sys.stderr)
+    sys.exit(4)
+
+
+def main(arguments):
+    verb, *rest = arguments
+    try:
+        if verb == "collect":
+            collect(rest[0], json.loads(rest[1]), rest[2])
+        else:
+            {"strip": strip, "restore": restore, "end": end}[verb](*rest)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        sys.exit(3 if verb == "collect" else 5)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,109 @@
+"""Copies one set of the site into its repository: stage, manifest, restic; proved by reading the copy back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from backup.copies import copies, tags_of
+from backup.restic import DONE, Repository, repository_of
+from backup.stage import stage_of
+from backup.trouble import ResticTrouble
+from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, python, say
+
+if TYPE_CHECKING:
+    from backup.settings import BackupSet
+
+
+def nights(site: Site) -> Iterator[Occasion]:
+    """One occasion for each set, by its own schedule."""
+    settings = site.settings.get("backup")
+    if settings is not None:
+        for name, found in sorted(settings.set.items()):
+            yield Occasion({"set": name}, found.schedule)
+
+
+@change("backup.run", clauses=["TN-10.1.d.freq", "TN-10.1.d.lvl"], occasions=nights)
+def run(site: Site, ctx: Context, *, set: str) -> Plan:  # noqa: A002 - the argument's name on the command line
+    """Copies one set of the site into its repository, and proves the copy.
+
+    The plan is the same every night, so that one standing approval serves; only the very first one also makes the
+    repository. Raises PlanRefused: unknown set, a source on another host, a repository that is gone or does not open.
+    """
+    chosen = ctx.settings.set.get(set)
+    if chosen is None:
+        known = ", ".join(sorted(ctx.settings.set))
+        raise PlanRefused(say("không có bộ sao lưu {n}", "there is no backup set {n}", n=set),
+                          say("các bộ: {k}", "sets: {k}", k=known), site=site.id)
+    _refuse_remote(site, set, chosen)
+    repository = repository_of(ctx)
+    stage = stage_of(ctx.home, set)
+    steps = [
+        _ready(str(stage), chosen.staged()),
+        *_init(site, ctx, repository),
+        *(step for source in chosen.source for step in source.stage(stage)),
+        _manifest(str(stage), repository, chosen),
+        _copy(site, str(stage), repository, set, chosen),
+    ]
+    title = say("sao lưu bộ {n} (mức {level}) vào {r}", "back up set {n} (level {level}) into {r}", n=set,
+                level=chosen.level, r=repository.at)
+    return Plan(title, tuple(steps), (Proof("backup.contents", (set,)), Proof("backup.integrity", (set,))))
+
+
+def _refuse_remote(site: Site, name: str, chosen: BackupSet) -> None:
+    away = next((source.host for source in chosen.source if source.host != "here"), "")
+    if away:
+        raise PlanRefused(
+            say("bộ {n} lấy dữ liệu từ máy {h}; bản này chỉ sao lưu máy đang chạy gaccong",
+                "set {n} takes from host {h}; this version copies only the machine that gaccong runs on", n=name, h=away),
+            say("chạy gaccong trên {h}, hoặc bỏ khóa `host` của nguồn này",
+                "run gaccong on {h}, or take the key `host` from that source", h=away), site=site.id)
+
+
+def _ready(stage: str, staged: list[str]) -> Step:
+    kept = [part for name in staged for part in ("--keep", name)]
+    return Step(say("dọn nơi tạm {p}", "make the stage {p} ready", p=stage),
+                python("backup.stage", "--stage", stage, *kept), timeout=600.0)
+
+
+def _init(site: Site, ctx: Context, repository: Repository) -> list[Step]:
+    """The step that makes the repository, if there is none and there never was one."""
+    try:
+        if repository.exists(ctx):
+            return []
+    except ResticTrouble as trouble:
+        raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
+    gone = [copy for copy in copies(site, ctx) if copy.repository in (repository.at, "")]
+    if gone:
+        raise PlanRefused(
+            say("kho sao lưu {r} không còn, dù sổ bằng chứng ghi {n} bản sao trong đó (mới nhất: {e})",
+                "repository {r} is gone, though the ledger knows {n} copies in it (newest: {e})",
+                r=repository.at, n=len(gone), e=gone[-1].evidence),
+            say("gắn lại ổ đĩa hoặc bật máy chứa kho; nếu kho đã mất hẳn: đặt `repository` sang nơi mới rồi duyệt lại",
+                "mount its disk or start its machine; if it is lost for good, set `repository` to a new place and "
+                "approve again"), site=site.id)
+    folder = repository.local
+    if folder is not None and folder.is_dir() and any(folder.iterdir()):
+        raise PlanRefused(
+            say("{r} không rỗng mà cũng không phải kho sao lưu", "{r} is not empty and is no repository", r=folder),
+            say("chọn thư mục rỗng hoặc chưa có", "choose a folder that is empty or not there yet"), site=site.id)
+    return [repository.step(say("tạo kho sao lưu {r} (chỉ lần đầu)", "make repository {r} (the first time only)",
+                                r=repository.at), "init", timeout=600.0)]
+
+
+def _manifest(stage: str, repository: Repository, chosen: BackupSet) -> Step:
+    given: list[str] = []
+    for flag, values in (("--live", map(str, chosen.live())), ("--staged", chosen.staged()),
+                         ("--exclude", chosen.excluded())):
+        given += [part for value in values for part in (flag, value)]
+    return Step(say("lập danh mục tệp kèm mã băm", "write the manifest with every file's hash"),
+                python("backup.manifest", "--stage", stage, "--repository", repository.at, *given),
+                keep=True, timeout=21600.0)
+
+
+def _copy(site: Site, stage: str, repository: Repository, name: str, chosen: BackupSet) -> Step:
+    tags = [part for tag in tags_of(site, name, chosen.level) for part in ("--tag", tag)]
+    excludes = [part for pattern in chosen.excluded() for part in ("--exclude", pattern)]
+    why = say("chép vào kho bằng restic", "copy into the repository with restic")
+    return repository.step(why, "backup", "--json", "--quiet", "--host", site.id, *tags, *excludes, "--",
+                           *map(str, chosen.live()), stage, expect=DONE, keep=True)

@@ -1,0 +1,139 @@
+"""Are there enough proved copies of each level, and is the newest young enough?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from backup.copies import Copy, proved, standing
+from backup.restic import repository_of
+from backup.trouble import ResticTrouble
+from ops import Context, Finding, Site, Text, Verdict, check, hours, local_day, say
+
+WEEK = 7
+_LOOK_BACK = timedelta(days=400)
+
+
+@check("backup.fresh", every=hours(1), clauses=["TN-10.1.d.freq", "TN-10.1.d.lvl"])
+def fresh(site: Site, ctx: Context) -> Iterator[Finding]:
+    """Does each level have proved copies on enough days of the week, the newest young enough?
+
+    Counts distinct Vietnamese days of proved runs whose snapshot the repository still lists. One subject for each level.
+    """
+    known = proved(site, ctx, since=ctx.now - _LOOK_BACK)
+    try:
+        listed = repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}")
+    except ResticTrouble as trouble:
+        if trouble.kind != "no_repository":
+            raise
+        for level in ("user", "system"):
+            yield _gone(site, level, trouble, known)
+        return
+    there = {copy.evidence for copy, _ in standing(known, listed)}
+    for level in ("user", "system"):
+        sets = ctx.settings.of_level(level)
+        mine = [copy for copy in known if copy.set in sets]
+        vanished = [copy.snapshot for copy in mine if copy.evidence not in there]
+        yield judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished)
+
+
+@dataclass(frozen=True, slots=True)
+class Weeks:
+    """The rhythm of some copies: days with a copy this ISO week, in the best full rolling week, longest gap, age."""
+
+    this_week: int
+    rolling: int
+    gap: timedelta
+    age: timedelta
+
+
+def rhythm(times: Sequence[datetime], now: datetime) -> Weeks:
+    """Reads the rhythm off the times of copies (UTC, oldest first, at least one). Days are Vietnamese days.
+
+    The rolling week is the better of the seven days before today and the seven days with today: today's copy may be
+    still to come, or may just have mended a hole.
+    """
+    today = local_day(now)
+    days = {local_day(time) for time in times}
+    monday = today - timedelta(days=today.weekday())
+    recent = [time for time in times if time >= now - timedelta(days=WEEK)]
+    before = [time for time in times if time < now - timedelta(days=WEEK)][-1:]
+    points = [*before, *recent, now]
+    gap = max(later - earlier for earlier, later in zip(points, points[1:], strict=False))
+    return Weeks(sum(day >= monday for day in days), max(_within(days, today), _within(days, today - timedelta(days=1))),
+                 gap, now - times[-1])
+
+
+def _within(days: Iterable[date], last: date) -> int:
+    return sum(last - timedelta(days=WEEK) < day <= last for day in days)
+
+
+def judge(site: Site, ctx: Context, level: str, copies: Sequence[Copy], vanished: list[str]) -> Finding:
+    """The finding of one level. `vanished`: proved snapshots that the repository no longer lists."""
+    name = next(iter(ctx.settings.of_level(level)), level)
+    again = f"gaccong plan backup.run set={name} --site {site.id}"
+    called = _called(level)
+    if not copies:
+        text = say("mức {vi_level}: chưa có bản sao nào được chứng minh{v}",
+                   "level {en_level}: no proved copy{v}", v=_lost(vanished), **called)
+        return Finding(level, Verdict.BROKEN, text, facts={"vanished": vanished}, next=again)
+    demanded = ctx.threshold("backup.days_per_week", 3)
+    longest = timedelta(hours=ctx.threshold("backup.longest_gap_hours", 84))
+    week = rhythm([copy.started for copy in copies], ctx.now)
+    young = copies[0].started > ctx.now - timedelta(days=WEEK)
+    late = (week.age if young else week.gap) > longest
+    verdict = Verdict.MET
+    if week.rolling < demanded and not young:
+        verdict = Verdict.BROKEN
+    elif late or (vanished and copies[-1].started < ctx.now - longest):
+        verdict = Verdict.AT_RISK
+    text = say(
+        "mức {vi_level}: {r} ngày có bản sao trong 7 ngày (cần {n}); bản mới nhất {age} giờ trước; "
+        "khoảng trống dài nhất {gap} giờ (tối đa {most}){young_vi}{v}",
+        "level {en_level}: copies on {r} days of the last 7 (needed: {n}); newest {age} hours old; "
+        "longest gap {gap} hours (at most {most}){young_en}{v}",
+        r=week.rolling, n=f"{demanded:g}", age=_hours(week.age), gap=_hours(week.gap), most=_hours(longest),
+        young_vi=" — mới chạy chưa đủ 7 ngày nên chưa tính đủ" if young else "",
+        young_en=" — not yet 7 days of history, so the count is not complete" if young else "", v=_lost(vanished),
+        **called)
+    return Finding(level, verdict, text, _measures(week, copies[-1]), _facts(copies, vanished),
+                   "" if verdict is Verdict.MET else again)
+
+
+def _measures(week: Weeks, newest: Copy) -> dict[str, float]:
+    return {"days_this_week": week.this_week, "days_rolling_7": week.rolling,
+            "longest_gap_seconds": week.gap.total_seconds(), "newest_age_seconds": week.age.total_seconds(),
+            "newest_timestamp_seconds": newest.started.timestamp()}
+
+
+def _facts(copies: Sequence[Copy], vanished: list[str]) -> dict[str, object]:
+    weeks: dict[str, set[date]] = {}
+    for copy in copies:
+        day = local_day(copy.started)
+        year, number, _ = day.isocalendar()
+        weeks.setdefault(f"{year}-W{number:02d}", set()).add(day)
+    counted = {week: len(days) for week, days in sorted(weeks.items())[-6:]}
+    return {"snapshots": [copy.snapshot for copy in copies[-WEEK:]], "evidence": [copy.evidence for copy in copies[-WEEK:]],
+            "days_by_week": counted, "vanished": vanished[-WEEK:]}
+
+
+def _gone(site: Site, level: str, trouble: ResticTrouble, known: Sequence[Copy]) -> Finding:
+    """No repository: with nothing ever copied that is only the beginning, else a loss; in both cases no copy exists."""
+    text = say("mức {vi_level}: chưa có bản sao nào; {what_vi}", "level {en_level}: no copy; {what_en}",
+               what_vi=trouble.what.vi, what_en=trouble.what.en, **_called(level))
+    if known:
+        text = Text(f"{text.vi}. {trouble.mend.vi}", f"{text.en}. {trouble.mend.en}")
+    return Finding(level, Verdict.BROKEN, text, next=f"gaccong plan backup.run set={level} --site {site.id}")
+
+
+def _called(level: str) -> dict[str, str]:
+    return {"vi_level": {"user": "người dùng", "system": "hệ thống"}[level], "en_level": level}
+
+
+def _lost(vanished: list[str]) -> str:
+    return f" (!{len(vanished)} snapshot ✗: {', '.join(vanished[-3:])})" if vanished else ""
+
+
+def _hours(span: timedelta) -> str:
+    return f"{span.total_seconds() / 3600:.0f}"

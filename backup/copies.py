@@ -1,0 +1,73 @@
+"""The copies that the ledger vouches for: outcome lines of `backup.run`, read back as values. Pure over the view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from backup.restic import Snapshot
+from ops import Context, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One run of `backup.run` that made a snapshot.
+
+    snapshot: its id as restic told it (8 digits before 0.15, else 64). manifest: SHA-256 of the manifest inside it.
+    started: when the run began, UTC. evidence: `site#seq` of the outcome.
+    """
+
+    set: str
+    snapshot: str
+    manifest: str
+    files: int
+    bytes: int
+    repository: str
+    proved: bool
+    started: datetime
+    evidence: str
+
+    def is_(self, snapshot: Snapshot) -> bool:
+        """True for the very snapshot that this run made."""
+        return bool(self.snapshot) and snapshot.id.startswith(self.snapshot)
+
+
+def copies(site: Site, ctx: Context, *, since: datetime | None = None) -> list[Copy]:
+    """Every copy of the site that the ledger knows, proved or not, oldest first."""
+    lines = ctx.view.evidence(site.id, kind="outcome", duty="backup.run", since=since)
+    found = (_copy(line.body, line.time, line.id) for line in lines)
+    return [copy for copy in found if copy is not None]
+
+
+def proved(site: Site, ctx: Context, *, since: datetime | None = None) -> list[Copy]:
+    """The proved ones, oldest first."""
+    return [copy for copy in copies(site, ctx, since=since) if copy.proved]
+
+
+def standing(known: Iterable[Copy], snapshots: Iterable[Snapshot]) -> list[tuple[Copy, Snapshot]]:
+    """Those copies whose snapshot the repository still lists, in the order of `known`."""
+    listed = list(snapshots)
+    pairs = ((copy, next((found for found in listed if copy.is_(found)), None)) for copy in known)
+    return [(copy, found) for copy, found in pairs if found is not None]
+
+
+def tags_of(site: Site, set_name: str, level: str) -> tuple[str, ...]:
+    """The tags that every snapshot of a set carries."""
+    return ("gaccong", f"level={level}", f"set={set_name}", f"site={site.id}")
+
+
+def _copy(body: Any, time: datetime, evidence: str) -> Copy | None:
+    answers = [step.get("answer") for step in body.get("steps", ())]
+    told = [answer for answer in answers if isinstance(answer, dict)]
+    snapshot = next((str(answer["snapshot_id"]) for answer in told if answer.get("snapshot_id")), "")
+    manifest = next((answer for answer in told if "manifest" in answer), {})
+    if not snapshot:
+        return None
+    started = datetime.fromisoformat(body["started"]).astimezone(UTC) if body.get("started") else time
+    return Copy(
+        str(body.get("args", {}).get("set", "")), snapshot, str(manifest.get("manifest", "")),
+        int(manifest.get("files", 0)), int(manifest.get("bytes", 0)), str(manifest.get("repository", "")),
+        body.get("outcome") == "proved", started, evidence,
+    )

@@ -1,0 +1,295 @@
+r"""The manifest of a set: what was there, byte for byte, just before restic copied it. It travels inside the copy.
+
+`python -m backup.manifest --stage DIR --repository R --live PATH... --staged NAME... [--exclude PATTERN]...`
+writes DIR/manifest.jsonl and prints one JSON line. One JSON object a line, pure ASCII, in tree order:
+
+    {"v": 1, "made": "...Z", "set": "user", "asked": [...], "missing": [...], "empty": [...], "symlinks": [...],
+     "troubles": [...]}
+    {"path": "/srv/www/a.html", "kind": "file", "size": 5, "mode": 420, "uid": 0, "gid": 0, "mtime_ns": 1, "ctime_ns": 2,
+     "inode": 3, "sha256": "..."}
+    {"end": true, "files": 2, "bytes": 9, "unreadable": 0}
+
+kind: file, dir, symlink (with `target`), other. A name that is not UTF-8 stands as `path64` (base64 of its bytes)
+instead of `path`, a link's as `target64`. Sockets are left out, as restic leaves them out. `unreadable` on a line: the
+file is there but could not be read; `moving`: it changed while it was read. Nothing is held in memory but the folder
+being walked: an unchanged file (size, mtime, ctime, inode) keeps its hash from the manifest before, read alongside in
+the same order, unless it was touched within two seconds of that manifest's making.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backup.stage import MANIFEST
+
+_SAME = ("size", "mtime_ns", "ctime_ns", "inode")
+_RACY_NS = 2_000_000_000
+_BLOCK = 1 << 20
+_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"),
+)
+
+Entry = dict[str, Any]
+
+
+def written(name: str, value: bytes) -> Entry:
+    """`{"path": "..."}` for UTF-8, else `{"path64": "..."}`."""
+    try:
+        return {name: value.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {f"{name}64": base64.b64encode(value).decode("ascii")}
+
+
+def read_name(entry: Entry, name: str = "path") -> bytes:
+    """The bytes behind `path` or `path64`."""
+    return base64.b64decode(entry[f"{name}64"]) if f"{name}64" in entry else str(entry[name]).encode("utf-8")
+
+
+def shown(path: bytes) -> str:
+    r"""A name for a person's eyes: bytes that are no UTF-8 as \xNN, control letters escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def order(path: bytes) -> tuple[bytes, ...]:
+    """Sort key of tree order: a folder comes before what is in it, names by their bytes."""
+    return tuple(path.split(b"/"))
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+    """Whether a path is named by one of restic's patterns (absolute; `*`, `?`, `**/`, backslash before a literal)."""
+    parts = [_regex(pattern) for pattern in patterns]
+    if not parts:
+        return lambda path: False
+    joined = re.compile(b"|".join(parts), re.S)
+    return lambda path: joined.fullmatch(path) is not None
+
+
+def _regex(pattern: str) -> bytes:
+    made, data, at = b"", os.fsencode(pattern), 0
+    while at < len(data):
+        rest, sign = data[at:], data[at : at + 1]
+        if rest.startswith(b"**/"):
+            made, at = made + rb"(?:[^/]+/)*", at + 3
+            continue
+        if sign == b"\\" and at + 1 < len(data):
+            at += 1
+            made += re.escape(data[at : at + 1])
+        else:
+            made += {b"*": rb"[^/]*", b"?": rb"[^/]"}.get(sign, re.escape(sign))
+        at += 1
+    return made
+
+
+def walk(roots: Iterable[bytes], left_out: Callable[[bytes], bool]) -> Iterator[tuple[bytes, os.stat_result, str]]:
+    """(path, lstat, trouble) in tree order of all that lies at and below `roots`; nested roots are walked once."""
+    last: bytes | None = None
+    for root in sorted(set(roots), key=order):
+        if last is not None and root.startswith(last.rstrip(b"/") + b"/"):
+            continue
+        last = root
+        try:
+            status = os.lstat(root)
+        except OSError:
+            continue  # told as missing in the header
+        yield from _below(root, status, left_out)
+
+
+def _below(path: bytes, status: os.stat_result, left_out: Callable[[bytes], bool]) \
+        -> Iterator[tuple[bytes, os.stat_result, str]]:
+    if left_out(path) or stat.S_ISSOCK(status.st_mode):
+        return
+    if not stat.S_ISDIR(status.st_mode):
+        yield path, status, ""
+        return
+    try:
+        with os.scandir(path) as found:
+            names = sorted(entry.name for entry in found)
+    except OSError as error:
+        yield path, status, error.strerror or "unreadable"
+        return
+    yield path, status, ""
+    for name in names:
+        below = path.rstrip(b"/") + b"/" + name
+        try:
+            inner = os.lstat(below)
+        except OSError:
+            continue  # gone between listing and asking: it was never there for this copy
+        yield from _below(below, inner, left_out)
+
+
+class Before:
+    """The manifest of last time, read alongside in tree order. A broken or absent one only costs speed."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = entries(path)
+        self._made_ns = 0
+        head = next(self._lines, None)
+        if head and "made" in head:
+            self._made_ns = int(datetime.fromisoformat(head["made"]).timestamp() * 1e9)
+        self._at = self._next()
+
+    def _next(self) -> Entry | None:
+        entry = next(self._lines, None)
+        return entry if entry and ("path" in entry or "path64" in entry) else None
+
+    def hash_of(self, path: bytes, now: Entry) -> str:
+        """The hash from last time if the file is the same one, untouched; else ""."""
+        key = order(path)
+        while self._at is not None and order(read_name(self._at)) < key:
+            self._at = self._next()
+        was = self._at
+        if was is None or read_name(was) != path or any(was.get(name) != now[name] for name in _SAME):
+            return ""
+        if was.get("moving") or now["ctime_ns"] >= self._made_ns - _RACY_NS:
+            return ""
+        return str(was.get("sha256", ""))
+
+
+def entries(path: Path) -> Iterator[Entry]:
+    """The lines of a manifest; stops without complaint where one cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            for line in stream:
+                entry = json.loads(line)
+                if not isinstance(entry, dict):
+                    return
+                yield entry
+    except (OSError, ValueError):
+        return
+
+
+def describe(path: bytes, status: os.stat_result, trouble: str, before: Before) -> Entry:
+    """The manifest's line for one entry of the tree."""
+    kind = next((name for test, name in _KINDS if test(status.st_mode)), "other")
+    entry: Entry = {**written("path", path), "kind": kind, "size": status.st_size if kind == "file" else 0,
+                    "mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid,
+                    "mtime_ns": status.st_mtime_ns, "ctime_ns": status.st_ctime_ns, "inode": status.st_ino}
+    if trouble:
+        return entry | {"unreadable": trouble}
+    try:
+        if kind == "symlink":
+            entry |= written("target", os.readlink(path))
+        elif kind == "file":
+            known = before.hash_of(path, entry)
+            entry |= {"sha256": known} if known else _hashed(path, status)
+    except OSError as error:
+        entry["unreadable"] = error.strerror or "unreadable"
+    return entry
+
+
+def _hashed(path: bytes, status: os.stat_result) -> Entry:
+    digest = hashlib.sha256()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb", buffering=0) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+        after = os.fstat(stream.fileno())
+    same = (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    return {"sha256": digest.hexdigest(), **({} if same else {"moving": True})}
+
+
+@dataclass
+class Counts:
+    """What a manifest amounts to."""
+
+    files: int = 0
+    bytes: int = 0
+    unreadable: int = 0
+    first_unreadable: list[str] = field(default_factory=list)
+
+    def add(self, path: bytes, entry: Entry) -> None:
+        """Counts one line."""
+        if entry["kind"] == "file":
+            self.files += 1
+            self.bytes += entry["size"]
+        if "unreadable" in entry:
+            self.unreadable += 1
+            self.first_unreadable = [*self.first_unreadable, shown(path)][:10]
+
+
+def header(set_name: str, live: list[Path], staged: list[Path], left_out: Callable[[bytes], bool]) -> Entry:
+    """The first line: what was asked for, and what of it is missing, empty, or only a symbolic link."""
+    asked = [*live, *staged]
+    links = [str(path) for path in asked if path.is_symlink()]
+    missing = [str(path) for path in asked if not os.path.lexists(path)]
+    empty = [str(path) for path in asked if str(path) not in (*links, *missing) and _is_empty(path, left_out)]
+    made = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {"v": 1, "made": made, "set": set_name, "asked": [str(path) for path in asked], "missing": missing,
+            "empty": empty, "symlinks": links, "troubles": list(_troubles(staged))}
+
+
+def _is_empty(path: Path, left_out: Callable[[bytes], bool]) -> bool:
+    """No file with at least one byte at or below the path: a lost mount looks like this."""
+    found = walk([os.fsencode(path)], left_out)
+    return not any(stat.S_ISREG(status.st_mode) and status.st_size for _, status, _ in found)
+
+
+def _troubles(staged: list[Path]) -> Iterator[str]:
+    for path in staged:
+        if path.name.endswith(".note.json"):
+            note = next(iter([json.loads(path.read_text("utf-8"))] if path.is_file() else []), {})
+            if note.get("trouble"):
+                yield f"{note.get('name', path.name)}: {note['trouble']}"
+
+
+def write(stage: Path, live: list[Path], staged: list[str], excludes: list[str]) -> Entry:
+    """Writes stage/manifest.jsonl whole (temporary file, fsync, rename) and returns the step's answer."""
+    target, temporary = stage / MANIFEST, stage / f".{MANIFEST}.new"
+    own = {os.fsencode(target), os.fsencode(temporary)}
+    named = matcher(excludes)
+
+    def left_out(path: bytes) -> bool:
+        return path in own or named(path)
+
+    first = header(stage.name, live, [stage / name for name in staged], left_out)
+    counts, before, digest = Counts(), Before(target), hashlib.sha256()
+    with temporary.open("wb") as stream:
+        os.fchmod(stream.fileno(), 0o600)
+
+        def line(entry: Entry) -> None:
+            data = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+            digest.update(data)
+            stream.write(data)
+
+        line(first)
+        for path, status, trouble in walk([*map(os.fsencode, live), os.fsencode(stage)], left_out):
+            entry = describe(path, status, trouble, before)
+            counts.add(path, entry)
+            line(entry)
+        line({"end": True, "files": counts.files, "bytes": counts.bytes, "unreadable": counts.unreadable})
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(target)
+    told = {name: first[name] for name in ("missing", "empty", "symlinks", "troubles")}
+    return {"manifest": digest.hexdigest(), "path": str(target), "files": counts.files, "bytes": counts.bytes, **told,
+            "unreadable": counts.first_unreadable}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The step. Exit 0 even when a source is missing: what exists is copied, and the proof finds the rest."""
+    parser = argparse.ArgumentParser(prog="backup.manifest")
+    parser.add_argument("--stage", required=True, type=Path)
+    parser.add_argument("--repository", required=True)
+    for name in ("--live", "--staged", "--exclude"):
+        parser.add_argument(name, action="append", default=[])
+    given = parser.parse_args(arguments)
+    answer = write(given.stage, [Path(path) for path in given.live], given.staged, given.exclude)
+    print(json.dumps({**answer, "repository": given.repository}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The settings of `[site.X.backup]`: where copies go, and what is copied, at which level, when.
+
+Kinds of sources are the files of `backup/sources/`; a new file there is a new kind here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from functools import lru_cache, reduce
+from operator import or_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+
+from backup.source import BaseSource, Name
+from ops import LOCAL, DomainSettings, Problem, Reference, Strict, Word, fault, leaves, say
+
+LEVELS = ("user", "system")
+_WEEKS = 53
+_MONDAY = datetime(2024, 1, 1)  # noqa: DTZ001 - a wall-clock Monday; cron lines are read on the Vietnamese clock
+
+if TYPE_CHECKING:
+    AnySource = BaseSource
+else:
+    _KINDS = tuple(module.Source for module in leaves("backup.sources"))
+    AnySource = Annotated[reduce(or_, _KINDS), Field(discriminator="kind")]
+
+
+@lru_cache(maxsize=256)
+def run_days(cron: str) -> frozenset[date]:
+    """The Vietnamese days of 53 sample weeks (from a Monday on) on which a cron line fires.
+
+    Raises ValueError for a line that cannot be read or never fires.
+    """
+    from cronsim import CronSim, CronSimError
+
+    start = _MONDAY.replace(tzinfo=LOCAL)
+    end = start + timedelta(weeks=_WEEKS)
+    days: set[date] = set()
+    at = start - timedelta(minutes=1)
+    try:
+        while (hit := next(CronSim(cron, at))) < end:
+            days.add(hit.date())
+            at = (hit + timedelta(days=1)).replace(hour=0, minute=0) - timedelta(minutes=1)
+    except StopIteration:
+        pass
+    except CronSimError as error:
+        raise ValueError(str(error)) from None
+    return frozenset(days)
+
+
+def fewest_days(schedules: Iterable[str]) -> int:
+    """Of all sample weeks, the fewest distinct weekdays on which at least one of the schedules fires."""
+    days = frozenset[date]().union(*(run_days(cron) for cron in schedules))
+    monday = _MONDAY.date()
+    weeks = [0] * _WEEKS
+    for day in days:
+        weeks[(day - monday).days // 7] += 1
+    return min(weeks)
+
+
+def _cron(value: str) -> str:
+    try:
+        run_days(value)
+    except ValueError as error:
+        raise fault("dòng lịch {c} không đúng: {e} (mẫu: 30 1 * * *)", "schedule {c} cannot be read: {e} (30 1 * * *)",
+                    c=value, e=error) from None
+    return value
+
+
+_REMOTE = re.compile(r"^(rest|s3|sftp|b2|azure|gs|swift|rclone):")
+_INSIDE = re.compile(r"^rest:https?://[^/@]*:[^/@]*@")
+
+
+def _repository(value: str, info: ValidationInfo) -> str:
+    if _INSIDE.match(value):
+        raise fault("không viết mật khẩu trong địa chỉ kho sao lưu", "a repository's address must not hold a password")
+    if _REMOTE.match(value):
+        return value
+    base = (info.context or {}).get("base")
+    path = Path(value.removeprefix("local:")).expanduser()
+    return str(path if path.is_absolute() or base is None else Path(base) / path)
+
+
+class BackupSet(Strict):
+    """What is copied together: one level, one schedule, some sources."""
+
+    level: Literal["user", "system"]
+    schedule: Annotated[str, AfterValidator(_cron)]
+    source: Annotated[tuple[AnySource, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        names = [name for source in self.source for name in source.staged()]
+        double = next((name for name in names if names.count(name) > 1), "")
+        if double:
+            raise fault("hai nguồn cùng tên ({n}); đặt `name` khác nhau", "two sources of one name ({n}); name them apart",
+                        n=double.partition(".")[0])
+        return self
+
+    def live(self) -> list[Path]:
+        """Paths that restic reads where they lie, each once."""
+        return list(dict.fromkeys(path for source in self.source for path in source.live()))
+
+    def staged(self) -> list[str]:
+        """Names that the stage must hold."""
+        return [name for source in self.source for name in source.staged()]
+
+    def excluded(self) -> list[str]:
+        """restic's exclusion patterns of all sources, each once."""
+        return list(dict.fromkeys(pattern for source in self.source for pattern in source.excluded()))
+
+
+class Settings(DomainSettings):
+    """repository: path or restic URL. password: a secret reference. restic: the program.
+
+    drill_every_days: a real restore drill at least this often (the drill looks every 7 days, so 7 or more).
+    read_gib_per_look: how much of the repository each integrity look reads through; all is read in turn.
+    """
+
+    repository: Annotated[Word, Field(min_length=1), AfterValidator(_repository)]
+    password: Reference
+    restic: Annotated[str, Field(min_length=1)] = "restic"
+    drill_every_days: Annotated[int, Field(ge=7)] = 7
+    read_gib_per_look: Annotated[float, Field(gt=0)] = 4.0
+    set: Annotated[dict[Name, BackupSet], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        for name, found in self.set.items():
+            for path in found.live():
+                if self.repository == str(path) or self.repository.startswith(f"{path}/"):
+                    raise fault("kho sao lưu nằm trong {p} mà bộ {n} sao chép: kho sẽ tự chép chính nó",
+                                "the repository lies in {p}, which set {n} copies: it would copy itself", p=path, n=name)
+        return self
+
+    def of_level(self, level: str) -> dict[str, BackupSet]:
+        """The sets of one level."""
+        return {name: found for name, found in self.set.items() if found.level == level}
+
+    def against(self, thresholds: Mapping[str, float]) -> Iterable[Problem]:
+        """A level that is missing or whose schedules reach too few days a week; a drill rarer than demanded."""
+        if "backup.days_per_week" in thresholds:
+            for level in LEVELS:
+                yield from self._too_rare(level, thresholds["backup.days_per_week"])
+        rarest = thresholds.get("backup.drill_days")
+        if rarest is not None and self.drill_every_days > rarest:
+            yield "drill_every_days", say(
+                "diễn tập khôi phục {f} ngày một lần; quy chế đòi không quá {w:g} ngày".replace("{w:g}", f"{rarest:g}"),
+                "a drill every {f} days; the policy demands at least every {w:g}".replace("{w:g}", f"{rarest:g}"),
+                f=self.drill_every_days)
+
+    def _too_rare(self, level: str, demanded: float) -> Iterator[Problem]:
+        chosen = self.of_level(level)
+        called: dict[str, Any] = {"level": level, "muc": {"user": "người dùng", "system": "hệ thống"}[level],
+                                  "want": f"{demanded:g}"}
+        if not chosen:
+            yield "set", say(
+                "thiếu bộ sao lưu mức {muc}; quy chế đòi cả hai mức, mỗi mức {want} ngày mỗi tuần → thêm "
+                "[site.….backup.set.{level}] với level = \"{level}\"",
+                "no set of level {level}; the policy demands both levels, {want} days a week each → add "
+                "[site.….backup.set.{level}] with level = \"{level}\"", **called)
+            return
+        found = fewest_days(one.schedule for one in chosen.values())
+        if found < demanded:
+            names = ", ".join(chosen)
+            yield f"set.{next(iter(chosen))}.schedule", say(
+                "mức {muc} (bộ {names}): lịch chỉ đạt {found} ngày mỗi tuần; quy chế đòi {want} → ví dụ \"30 1 * * *\"",
+                "level {level} (set {names}): the schedule reaches {found} days a week; the policy demands {want} "
+                "→ for example \"30 1 * * *\"", names=names, found=found, **called)

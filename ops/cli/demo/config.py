@@ -1,0 +1,128 @@
+"""Writes gaccong's configuration for the demo site: an example to learn from, with comments in Vietnamese."""
+
+from __future__ import annotations
+
+from ops.cli.demo import content, people
+from ops.cli.demo.layout import ALIAS, NAME, Demo
+from ops.model import nfc
+
+SITE = "demo"
+
+
+def write(demo: Demo) -> None:
+    """Writes gaccong.toml and sites/xa-mau.toml."""
+    demo.config.write_text(nfc(_MAIN.format(page=demo.ports.page)), encoding="utf-8")
+    folder = demo.root / "sites"
+    folder.mkdir(exist_ok=True)
+    (folder / "xa-mau.toml").write_text(nfc(_site(demo)), encoding="utf-8")
+
+
+def _site(demo: Demo) -> str:
+    return _SITE.format(
+        site=SITE, title=content.TITLE, expect=content.EXPECT, name=NAME, alias=ALIAS, url=demo.url, root=demo.root,
+        dns=demo.ports.dns, login=demo.login_url, https=demo.ports.https, linux=people.LINUX, editors=people.EDITORS,
+        control=people.CONTROL,
+    )
+
+
+_MAIN = """# Cấu hình chính của gaccong (trang mẫu). Sửa thử rồi chạy lại: sai ở đâu, gaccong nói ở đó.
+
+# Mỗi trang một tệp trong thư mục sites/; đường dẫn tính từ thư mục chứa tệp này.
+include = ["sites/*.toml"]
+
+# Ngôn ngữ của màn hình và báo cáo: "vi" hoặc "en".
+language = "vi"
+
+# Nơi gaccong giữ sổ bằng chứng và khóa ký. Chỉ tài khoản chạy gaccong được đọc.
+state = "state"
+
+[serve]
+# Trang xem tình hình và số đo cho Prometheus; chỉ mở trên máy này.
+listen = "127.0.0.1:{page}"
+"""
+
+_SITE = """# Một trang: xã Hoa Mai (xã không có thật). Mọi dữ liệu ở đây đều do máy bịa ra để thử.
+
+[site.{site}]
+name = "{title}"
+policy = "thong-nhat"              # quy chế áp dụng; xem: gaccong policy list
+url = "{url}"
+names = ["{name}", "{alias}"]
+
+# Ai đứng tên trên giấy: đầu trang và ô ký của báo cáo.
+[site.{site}.office]
+parent = "ỦY BAN NHÂN DÂN TỈNH MẪU"
+issuer = "ỦY BAN NHÂN DÂN XÃ HOA MAI"
+place = "Hoa Mai"
+symbol = "BBT"
+title = "TRƯỞNG BAN BIÊN TẬP"
+signer = "Trần Minh Họa"
+unit = "Tổ chuyên trách giúp việc Ban Biên tập"
+recipients = ["Chủ tịch UBND xã (để báo cáo)", "Lưu: VT, BBT"]
+
+# --- Sao lưu ------------------------------------------------------------------------------------
+[site.{site}.backup]
+repository = "{root}/repo"                  # thật sự: để trên máy khác
+password = "file:{root}/secrets/restic"     # tham chiếu, không bao giờ viết mật khẩu vào đây
+drill_every_days = 7                        # mấy ngày thử khôi phục một lần
+
+# Mức người dùng: bài, ảnh, cơ sở dữ liệu.
+[site.{site}.backup.set.user]
+level = "user"
+schedule = "30 1 * * *"                     # cron, giờ Việt Nam: 1 giờ 30 hằng đêm
+
+[[site.{site}.backup.set.user.source]]
+kind = "files"
+paths = ["{root}/www"]
+exclude = ["*.tmp"]
+
+[[site.{site}.backup.set.user.source]]
+kind = "sqlite"
+name = "site"
+path = "{root}/data/site.db"
+# Đếm khi sao lưu và đếm lại trên bản khôi phục: hai số phải bằng nhau.
+queries = {{ so_bai = "SELECT count(*) FROM articles", so_bien_tap = "SELECT count(*) FROM editors" }}
+
+# Mức hệ thống: đủ để dựng lại máy chủ.
+[site.{site}.backup.set.system]
+level = "system"
+schedule = "45 1 * * *"
+
+[[site.{site}.backup.set.system.source]]
+kind = "system"
+paths = ["{root}/nginx", "{root}/tls", "{root}/root/etc", "{root}/root/var/spool/cron"]
+packages = true
+
+# --- Theo dõi -----------------------------------------------------------------------------------
+[site.{site}.monitoring]
+nameservers = ["127.0.0.1:{dns}"]           # trang mẫu có máy chủ tên miền riêng; trang thật bỏ dòng này
+authority = "{root}/tls/ca.pem"             # chứng thư của trang mẫu do nó tự cấp; trang thật bỏ dòng này
+expect = "{expect}"                         # câu phải có trên trang chủ
+load_per_core = 16.0                        # máy thử thường bận; trang thật để mặc định
+
+# --- Tài khoản ----------------------------------------------------------------------------------
+[site.{site}.accounts]
+roster = "{root}/roster.csv"                # ai đang làm, từ ngày nào, đến ngày nào
+
+# Tài khoản của máy chủ Linux (ở đây là một cây thư mục nhỏ; máy thật: root = "/").
+[site.{site}.accounts.system.{linux}]
+kind = "linux"
+root = "{root}/root"
+
+# Tài khoản biên tập viên trong cơ sở dữ liệu của phần mềm.
+[site.{site}.accounts.system.{editors}]
+kind = "sql_table"
+database = "{root}/data/site.db"
+table = "editors"
+login = "login"
+name = "name"
+role = "role"
+enabled = "enabled"
+password = "password"
+hash = "pbkdf2_sha256"
+# Sau khi thu hồi, gaccong thử đăng nhập thật: tài khoản đối chứng phải vào được, người đã nghỉ thì không.
+try_url = "{login}"
+authority = "{root}/tls/ca.pem"
+control_login = "{control}"
+control_password = "file:{root}/secrets/control"
+"""
