@@ -113,7 +113,7 @@ def restored(root: Path) -> Callable[[bytes, Entry], str]:
         if not test(status.st_mode):
             return "moving"
         if entry["kind"] == "symlink":
-            return "" if os.readlink(place) == read_name(entry, "target") else "moving"
+            return "" if os.readlink(place) == read_name(entry, "target") else "moving"  # noqa: PTH115 - bytes
         if entry["kind"] != "file":
             return ""
         if entry.get("moving") or (status.st_size, status.st_mtime_ns) != (entry["size"], entry["mtime_ns"]):

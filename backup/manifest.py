@@ -181,7 +181,7 @@ def describe(path: bytes, status: os.stat_result, trouble: str, before: Before) 
         return entry | {"unreadable": trouble}
     try:
         if kind == "symlink":
-            entry |= written("target", os.readlink(path))
+            entry |= written("target", os.readlink(path))  # noqa: PTH115 - bytes
         elif kind == "file":
             known = before.hash_of(path, entry)
             entry |= {"sha256": known} if known else _hashed(path, status)

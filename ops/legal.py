@@ -16,6 +16,7 @@ from ops.tables import Table, parse
 
 LEGAL = Path(__file__).parent / "legal.toml"
 MARKS = ("verified", "secondary", "memory")
+_KINDS = {"NĐ": "Nghị định", "TT": "Thông tư", "QĐ": "Quyết định"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,16 @@ class Law:
     def holds(self, on: date) -> bool:
         """True on every day from `in_force` (unknown: since ever) to the day before `ended`."""
         return (self.in_force is None or self.in_force <= on) and (self.ended is None or on < self.ended)
+
+    @property
+    def formal(self) -> str:
+        """As a Vietnamese paper names it at first: `Nghị định số 30/2020/NĐ-CP về công tác văn thư`."""
+        kind, _, number = self.id.partition(" ")
+        if kind == "Luật":
+            return f"{self.title.vi.partition(' (')[0]} số {number}"
+        if kind not in _KINDS:
+            return f"{self.id} ({self.title.vi})"
+        return f"{_KINDS[kind]} số {number}{self.title.vi.removeprefix(_KINDS[kind])}"
 
     @property
     def validity(self) -> Text:

@@ -6,35 +6,20 @@ Stands alone: standard library and `cryptography`. Exit code 0: the book holds; 
 Key and head must come from outside the book (a signed report), or else the book only vouches for itself.
 """
 
-from __future__ import annotations
-
-import argparse
-import base64
-import hashlib
-import json
-import re
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+import argparse, base64, hashlib, json, re, sys  # noqa: E401, I001 - kept short, to be read whole
 from pathlib import Path
 from typing import NamedTuple
 
-
-class Judgement(NamedTuple):
-    lines: int
-    anchored: int  # lines under a signature that holds
-    root: str
-    intact: bool  # nothing that is there differs from what was signed
-    complete: bool  # nothing is missing at the end
-    first_bad: int | None
-    vi: str
-    en: str
+# anchored: lines under a signature that holds; intact: nothing that is there differs; complete: nothing lacks at the end
+Judgement = NamedTuple("Judgement", [("lines", int), ("anchored", int), ("root", str), ("intact", bool),  # noqa: UP014
+                                     ("complete", bool), ("first_bad", int | None), ("what", str)])
 
 
 def sha(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def roots_of(leaves: Iterable[bytes]) -> list[bytes]:
+def roots_of(leaves: list[bytes]) -> list[bytes]:
     """The Merkle root after each leaf."""
     edge, roots = list[bytes](), list[bytes]()
     for size, node in enumerate(leaves):
@@ -47,18 +32,11 @@ def roots_of(leaves: Iterable[bytes]) -> list[bytes]:
     return roots
 
 
-def exact(text: str) -> bytes:
-    raw = base64.b64decode(text, validate=True)
-    if base64.b64encode(raw).decode() != text:
-        raise ValueError("base64 with stray bits")
-    return raw
-
-
 def read_key(vkey: str) -> tuple[str, bytes, bytes]:
-    name, shown, encoded = vkey.split("+", 2)
-    raw = exact(encoded)
+    name, _, rest = vkey.partition("+")
+    raw = base64.b64decode(rest[9:])
     mark = sha(name.encode(), b"\n", raw)[:4]
-    if not name or len(raw) != 33 or raw[:1] != b"\x01" or mark.hex() != shown:
+    if vkey != f"{name}+{mark.hex()}+{base64.b64encode(raw).decode()}" or len(raw) != 33 or raw[:1] != b"\x01":
         raise ValueError("không phải khóa công khai / not a public key")
     return name, mark, raw[1:]
 
@@ -67,17 +45,16 @@ def read_note(note: str, key: tuple[str, bytes, bytes]) -> tuple[str, int, bytes
     """(origin, size, root) of a checkpoint that `key` signed; ValueError for anything else."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     text, _, signatures = note.rpartition("\n\n")
-    start = f"— {key[0]} "
-    found = [exact(line.removeprefix(start)) for line in signatures.split("\n") if line.startswith(start)]
+    found = [(line, base64.b64decode(line.split(" ")[-1])) for line in signatures.split("\n")]
+    mine = [raw for line, raw in found if line == f"— {key[0]} {base64.b64encode(raw).decode()}"]
     try:
-        signature = next(raw[4:] for raw in found if raw[:4] == key[1])
-        Ed25519PublicKey.from_public_bytes(key[2]).verify(signature, (text + "\n").encode())
+        signature = next(raw[4:] for raw in mine if raw[:4] == key[1])
+        Ed25519PublicKey.from_public_bytes(key[2]).verify(signature, f"{text}\n".encode())
     except (StopIteration, InvalidSignature):
         raise ValueError("not signed by this key") from None
     origin, size, root = text.split("\n")[:3]
-    return origin, int(size), exact(root)
+    return origin, int(size), base64.b64decode(root)
 
 
 def read_line(raw: bytes) -> tuple[object, object, object]:
@@ -88,9 +65,10 @@ def read_line(raw: bytes) -> tuple[object, object, object]:
         return None, None, None
 
 
-def find_bad(leaves: Sequence[bytes], lines: Sequence[bytes], marks: Mapping[int, bytes], held: int, site: str) -> int:
+def find_bad(leaves: list[bytes], rows: list[tuple[object, object, object]], marks: dict[int, bytes], held: int,
+             site: str) -> int:
     """First line past the signed prefix `held` that breaks the chain (0: none); its neighbours say which one it is."""
-    rows, prev = [read_line(raw) for raw in lines], ["", *(leaf.hex() for leaf in leaves)]
+    prev = ["", *(leaf.hex() for leaf in leaves)]
     at = next((i for i in range(held + 1, len(rows) + 1) if rows[i - 1] != (i, prev[i - 1], site)), 0)
     (seq, claim, place), before = rows[at - 1], rows[at - 2]
     twin = seq == at - 1 and claim == before[1] and leaves[at - 1] != leaves[at - 2]
@@ -98,12 +76,12 @@ def find_bad(leaves: Sequence[bytes], lines: Sequence[bytes], marks: Mapping[int
         return at
     if at < len(rows):
         return at - 1 if rows[at][1] == prev[at] else at
-    claimed = [] if twin else [bytes.fromhex(claim) if re.fullmatch("[0-9a-f]{64}", str(claim)) else b""]
+    claimed = [] if twin else [bytes.fromhex(str(claim)) if re.fullmatch("[0-9a-f]{64}", str(claim)) else b""]
     mended = roots_of([*leaves[: at - 2], *claimed, leaves[at - 1]])
     return at - 1 if (at - 1 in marks and not twin) or mended[-1] == marks.get(len(mended)) else at
 
 
-def judge(lines: Sequence[bytes], notes: Iterable[str], vkey: str, expect: tuple[int, str] | None = None) -> Judgement:
+def judge(lines: list[bytes], notes: list[str], vkey: str, expect: tuple[int, str] | None = None) -> Judgement:
     """Judges a ledger by a key and, if one was kept, a head (size, hex root). ValueError when `vkey` is no key."""
     key, marks, origin, wrong = read_key(vkey), dict[int, bytes](), "", 0
     for number, note in enumerate(notes, 1):
@@ -114,42 +92,72 @@ def judge(lines: Sequence[bytes], notes: Iterable[str], vkey: str, expect: tuple
             origin, marks[size] = found, root
         except ValueError:
             wrong = wrong or number
-    count, leaves, signed = len(lines), [sha(b"\x00", raw) for raw in lines], max(marks, default=0)
-    roots, lost = roots_of(leaves), max(signed, expect[0] if expect else 0)
+    leaves, rows, count = [sha(b"\x00", raw) for raw in lines], [read_line(raw) for raw in lines], len(lines)
+    roots, signed, kept = roots_of(leaves), max(marks, default=0), expect or (0, "")
     torn = next((size for size in marks if size <= count and roots[size - 1] != marks[size]), 0)
     held = max((size for size in marks if size <= count and not 0 < torn <= size), default=0)
-    bad = find_bad(leaves, lines, marks, held, origin.removeprefix(key[0] + "/")) if count and marks else 0
-    first, intact, complete = bad, False, count >= lost
+    bad = find_bad(leaves, rows, marks, held, origin.removeprefix(key[0] + "/")) if count and marks else 0
+    first, intact, complete = bad, False, count >= max(signed, kept[0])
     if not count or not marks:
-        vi, en = ("không có dấu ký của khóa này", "nothing signed by this key") if count else ("sổ rỗng", "empty book")
+        what = "không có dấu ký của khóa này / nothing signed by this key" if count else "sổ rỗng / the book is empty"
     elif torn and not 0 < bad <= torn:
-        first, several = held + 1, f"–{torn}" if torn > held + 1 else ""
-        vi, en = f"dòng {first}{several} không đúng bản đã ký", f"line {first}{several} is not what was signed"
+        first, last = held + 1, f"–{torn}" if torn > held + 1 else ""
+        what = f"dòng {first}{last} không đúng bản đã ký / line {first}{last} is not what was signed"
     elif bad:
-        later = isinstance(seq := read_line(lines[bad - 1])[0], int) and seq > bad
-        vi = f"thiếu dòng {bad}" if later else f"dòng {bad} bị sửa, chèn hoặc đổi chỗ"
-        en = f"line {bad} is missing" if later else f"line {bad} was changed, inserted or moved"
+        what = f"dòng {bad} bị sửa, chèn hoặc đổi chỗ / line {bad} was changed, inserted or moved"
+        if isinstance(seq := rows[bad - 1][0], int) and seq > bad:
+            what = f"thiếu dòng {bad} / line {bad} is missing"
     elif not complete:
         first, intact = count + 1, not wrong
-        vi, en = f"bị cắt đuôi: đã ký {lost} dòng, còn {count}", f"tail cut: {lost} lines were signed, {count} are left"
+        what = f"bị cắt đuôi, còn {count} dòng / the tail was cut, {count} of {max(signed, kept[0])} lines are left"
     elif count > signed:
-        first, vi, en = signed + 1, f"từ dòng {signed + 1} không có chữ ký", f"from line {signed + 1} on unsigned"
-    elif expect and roots[expect[0] - 1].hex() != expect[1]:
-        vi, en = "khác với đầu sổ đã giữ", "not the ledger of which that head was kept"
+        first, what = signed + 1, f"từ dòng {signed + 1} không có chữ ký / from line {signed + 1} on nothing is signed"
+    elif expect and roots[kept[0] - 1].hex() != kept[1]:
+        what = "khác với đầu sổ đã giữ / not the ledger of which that head was kept"
     elif wrong:
-        vi, en = f"dấu ký thứ {wrong} không đúng", f"checkpoint number {wrong} is not right"
+        what = f"dấu ký thứ {wrong} không đúng / checkpoint number {wrong} is not right"
     else:
-        intact, vi, en = True, f"{count} dòng nguyên vẹn, đều đã ký", f"{count} lines intact, all signed"
-    return Judgement(count, held, roots[-1].hex() if roots else "", intact, complete, first or None, vi, en)
+        intact, what = True, f"{count} dòng nguyên vẹn, đều đã ký / {count} lines intact, all signed"
+    return Judgement(count, held, roots[-1].hex() if roots else "", intact, complete, first or None, what)
 
 
 def read_book(folder: Path, vkey: str, expect: tuple[int, str] | None) -> Judgement:
     """Judges the files of one folder. OSError or ValueError when they cannot be read."""
     content, notes, own = ((folder / name).read_bytes() for name in ("ledger.jsonl", "checkpoints.txt", "key.txt"))
-    if vkey and own != f"{vkey}\n".encode():
+    own_key = own.decode().removesuffix("\n")
+    if own_key == own.decode() or vkey not in ("", own_key):
         raise ValueError("key.txt khác khóa đã cho / key.txt is not the key that was given")
-    blocks = notes.decode(errors="replace").split("\n\n")
-    pairs = ["\n\n".join(blocks[at : at + 2]) + "\n" * (at + 2 < len(blocks)) for at in range(0, len(blocks), 2)]
-    lines = content.split(b"\n")
-    torn = [lines.pop() + b"\n"] if lines[-1] else lines.pop() and []
-    return judge([*lines, *torn], pairs, own.decode().removesuffix("\n"), expect)
+    *lines, torn = content.split(b"\n")
+    pieces = notes.decode(errors="replace").split("\n\n\n")
+    return judge(lines + [torn + b"\n"] * bool(torn), [*(piece + "\n" for piece in pieces[:-1]), pieces[-1]], own_key, expect)
+
+
+def read_expect(text: str) -> tuple[int, str]:
+    if not re.fullmatch("[1-9][0-9]{0,17}:[0-9a-f]{64}", text):
+        raise ValueError(text)
+    return int(text.partition(":")[0]), text.partition(":")[2]
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Kiểm tra sổ chứng cứ / verifies a book of evidence")
+    parser.add_argument("dir", type=Path)
+    parser.add_argument("--key", default="", help="khóa công khai in trên báo cáo / public key printed on the report")
+    parser.add_argument("--expect", type=read_expect, metavar="SIZE:ROOTHEX", help="đầu sổ đã giữ / a head that was kept")
+    given, code = parser.parse_args(argv), 0
+    inner = [] if (given.dir / "ledger.jsonl").exists() else sorted(p for p in given.dir.glob("*") if p.is_dir())
+    for folder in inner or [given.dir]:
+        try:
+            found = read_book(folder, given.key, given.expect)
+            good, head = found.intact and found.complete, f"{found.lines}:{found.root}"
+            print("ĐẠT / OK" if good else "KHÔNG ĐẠT / FAILED", ascii(str(folder)), found.what, head, sep="  ")
+        except (OSError, ValueError, ImportError) as error:
+            good = print("KHÔNG ĐẠT / FAILED", ascii(str(folder)), ascii(str(error)), sep="  ")
+        code |= not good
+    if not given.key:
+        print("CẢNH BÁO: khóa lấy từ chính sổ; hãy so với khóa in trên báo cáo đã ký (--key).",
+              "WARNING: the key was taken from the book itself; give the one printed on a signed report (--key).", sep="\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,6 +3,9 @@
 It runs as `python -m accounts.systems._linux_hand` here and as `python3 -I -c <this file>` elsewhere, so it imports
 nothing of ours. Password hashes never leave it. Exit 0: done; 3: cannot be read; 4: sessions are left; 5: refused.
 """
+# ruff: noqa: PTH - it works on open folders (dir_fd), which pathlib cannot
+
+from __future__ import annotations
 
 import base64
 import contextlib
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 
 _LARGEST = 4 << 20
 _LASTLOG = 292
@@ -26,15 +30,15 @@ class Refused(Exception):
     """Something about the place makes it unsafe to touch."""
 
 
-def words(data):
+def words(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def slurp(path, regular_only=True):
+def slurp(path: str) -> bytes:
     """Bytes of a file; a pipe or device that somebody put there cannot make this wait."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as stream:
-        if regular_only and not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
             raise Refused(f"{path}: not a regular file")
         data = stream.read(_LARGEST + 1)
     if len(data) > _LARGEST:
@@ -42,7 +46,7 @@ def slurp(path, regular_only=True):
     return data
 
 
-def records(path, fields):
+def records(path: str, fields: int) -> Iterator[list[str]]:
     """Lines of a passwd-like file. A damaged line is an error: skipping it could hide an account."""
     for number, line in enumerate(words(slurp(path)).splitlines(), 1):
         if not line.strip() or line.startswith(("#", "-")):
@@ -55,7 +59,7 @@ def records(path, fields):
         yield parts
 
 
-def collect(root, patterns, day):
+def collect(root: str, patterns: list[str], day: str) -> None:
     """Everything about accounts below `root`, as JSON on standard output; `day`: days since 1970-01-01."""
     shadow = {parts[0]: parts for parts in records(os.path.join(root, "etc/shadow"), 9)}
     alive = living() if root == "/" else set()
@@ -75,14 +79,14 @@ def collect(root, patterns, day):
     print(json.dumps({"accounts": accounts, "groups": groups, "sudoers": sudoers(root)}))
 
 
-def password_state(field, entry):
+def password_state(field: str, entry: list[str] | None) -> dict[str, bool]:
     """Whether the password opens anything, without the hash."""
     value = field if field != "x" else (entry[1] if entry else "*")
     return {"password": not value.startswith(("!", "*")), "empty": not value, "bang": value.startswith("!"),
             "shadow": entry is not None}
 
 
-def sudoers(root):
+def sudoers(root: str) -> list[list[str]]:
     """[path, text] of sudoers and of the files that sudo would read beside it."""
     found = []
     names = ["etc/sudoers"]
@@ -96,13 +100,13 @@ def sudoers(root):
     return found
 
 
-def key_paths(patterns, login, home):
+def key_paths(patterns: list[str], login: str, home: str) -> Iterator[str]:
     for pattern in patterns:
         path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", login).replace("\0", "%")
         yield path if path.startswith("/") else os.path.join(home, path)
 
 
-def keys_of(root, patterns, login, home):
+def keys_of(root: str, patterns: list[str], login: str, home: str) -> Iterator[dict[str, str]]:
     for path in key_paths(patterns, login, home):
         try:
             data = slurp(os.path.join(root, path.lstrip("/")))
@@ -114,7 +118,7 @@ def keys_of(root, patterns, login, home):
                 yield {"path": path, "print": found[0], "public": found[1]}
 
 
-def key_in(line):
+def key_in(line: str) -> tuple[str, str] | None:
     """(fingerprint, "type blob") of an authorized_keys line, or None; options before the key may hold quoted blanks."""
     if line.lstrip().startswith("#"):
         return None
@@ -139,14 +143,14 @@ def key_in(line):
     return None
 
 
-def lastlog(path):
+def lastlog(path: str) -> Callable[[int], int | None]:
     """uid -> seconds since 1970, or None. Sessions without a terminal are not in that file."""
     try:
-        data = slurp(path, regular_only=True) if os.path.getsize(path) <= _LARGEST else None
+        data = slurp(path) if os.path.getsize(path) <= _LARGEST else None
     except OSError:
         return lambda uid: None
 
-    def at(uid):
+    def at(uid: int) -> int | None:
         if data is None:
             with open(path, "rb") as stream:  # sparse and large when a high uid logged in
                 stream.seek(uid * _LASTLOG)
@@ -156,12 +160,12 @@ def lastlog(path):
     return at
 
 
-def living():
+def living() -> set[int]:
     """uids that have a process which is more than a zombie."""
     return {uid for uid, _ in processes()}
 
 
-def processes():
+def processes() -> Iterator[tuple[int, int]]:
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -175,7 +179,7 @@ def processes():
                 yield uid, int(name)
 
 
-def folder_of(root, path):
+def folder_of(root: str, path: str) -> tuple[int, str]:
     """(open folder, file name), reached without following a link: the folders below may belong to the leaver."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     *parents, name = [part for part in path.split("/") if part]
@@ -190,7 +194,7 @@ def folder_of(root, path):
     return descriptor, name
 
 
-def held(folder, name):
+def held(folder: int, name: str) -> tuple[bytes, os.stat_result]:
     """(bytes, stat) of a regular file in an open folder; a link is refused."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
@@ -198,12 +202,12 @@ def held(folder, name):
         raise Refused(f"{name}: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as stream:
         status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise Refused(f"{name}: not a file of its own")
+        if not stat.S_ISREG(status.st_mode):
+            raise Refused(f"{name}: not a regular file")
         return stream.read(_LARGEST), status
 
 
-def put(folder, name, data, uid, gid, mode):
+def put(folder: int, name: str, data: bytes, uid: int, gid: int, mode: int) -> None:
     """A file whole, by rename, with its owner and mode."""
     temporary = f".{name}.gaccong-{os.getpid()}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
@@ -223,7 +227,7 @@ def put(folder, name, data, uid, gid, mode):
     os.fsync(folder)
 
 
-def strip(root, path, keep, *prints):
+def strip(root: str, path: str, keep: str, *prints: str) -> None:
     """Takes the keys with these fingerprints out of a file; the file as it was goes to `keep` first."""
     folder, name = folder_of(root, path)
     data, status = held(folder, name)
@@ -237,7 +241,7 @@ def strip(root, path, keep, *prints):
     print(json.dumps({"path": path, "removed": len(lines) - len(left), "left": len(left)}))
 
 
-def save(keep, data):
+def save(keep: str, data: bytes) -> None:
     os.makedirs(os.path.dirname(keep), mode=0o700, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(keep))
     with os.fdopen(descriptor, "wb") as stream:
@@ -247,7 +251,7 @@ def save(keep, data):
     os.rename(temporary, keep)
 
 
-def restore(root, path, keep):
+def restore(root: str, path: str, keep: str) -> None:
     """Puts back what `strip` kept; nothing kept, nothing to put back."""
     try:
         before = json.loads(slurp(keep))
@@ -258,7 +262,7 @@ def restore(root, path, keep):
     os.unlink(keep)
 
 
-def end(login, uid):
+def end(login: str, uid: str) -> None:
     """Ends every session and process of a uid, again and again until none is left."""
     number = int(uid)
     if number in (0, os.geteuid()):
@@ -285,7 +289,7 @@ def end(login, uid):
     sys.exit(4)
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     verb, *rest = arguments
     try:
         if verb == "collect":

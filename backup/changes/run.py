@@ -24,7 +24,7 @@ def nights(site: Site) -> Iterator[Occasion]:
 
 
 @change("backup.run", clauses=["TN-10.1.d.freq", "TN-10.1.d.lvl"], occasions=nights)
-def run(site: Site, ctx: Context, *, set: str) -> Plan:  # noqa: A002 - the argument's name on the command line
+def run(site: Site, ctx: Context, *, set: str) -> Plan:
     """Copies one set of the site into its repository, and proves the copy.
 
     The plan is the same every night, so that one standing approval serves; only the very first one also makes the

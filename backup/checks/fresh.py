@@ -35,7 +35,8 @@ def fresh(site: Site, ctx: Context) -> Iterator[Finding]:
         sets = ctx.settings.of_level(level)
         mine = [copy for copy in known if copy.set in sets]
         vanished = [copy.snapshot for copy in mine if copy.evidence not in there]
-        yield judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished)
+        young = not mine or mine[0].started > ctx.now - timedelta(days=WEEK)
+        yield judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished, young)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,13 @@ def _within(days: Iterable[date], last: date) -> int:
     return sum(last - timedelta(days=WEEK) < day <= last for day in days)
 
 
-def judge(site: Site, ctx: Context, level: str, copies: Sequence[Copy], vanished: list[str]) -> Finding:
-    """The finding of one level. `vanished`: proved snapshots that the repository no longer lists."""
+def judge(
+    site: Site, ctx: Context, level: str, copies: Sequence[Copy], vanished: list[str], young: bool
+) -> Finding:
+    """The finding of one level. `vanished`: proved snapshots that the repository no longer lists.
+
+    young: the first copy ever is not a week old, so that days cannot be counted against the site yet.
+    """
     name = next(iter(ctx.settings.of_level(level)), level)
     again = f"gaccong plan backup.run set={name} --site {site.id}"
     called = _called(level)
@@ -81,7 +87,6 @@ def judge(site: Site, ctx: Context, level: str, copies: Sequence[Copy], vanished
     demanded = ctx.threshold("backup.days_per_week", 3)
     longest = timedelta(hours=ctx.threshold("backup.longest_gap_hours", 84))
     week = rhythm([copy.started for copy in copies], ctx.now)
-    young = copies[0].started > ctx.now - timedelta(days=WEEK)
     late = (week.age if young else week.gap) > longest
     verdict = Verdict.MET
     if week.rolling < demanded and not young:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ops.legal import legal_basis
 from ops.moment import local_day
-from ops.policy import legal_basis
 from ops.report.facts import BLANK, MISSING, Facts
 from ops.report.tree import Block, Column, Heading, Paragraph, Table, paragraph, plain
 from ops.risk import RiskRow, percent

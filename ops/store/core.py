@@ -181,13 +181,14 @@ def _bring_up(store: Store, found: str, create: bool) -> None:
 
 def make_engine(url: str) -> Engine:
     """A SQLAlchemy engine whose every transaction takes the write lock first (SQLite) or gives up waiting in 30 s."""
-    from sqlalchemy import create_engine, event
+    from sqlalchemy import QueuePool, create_engine, event
 
     if not url.startswith("sqlite:"):
         options = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min -c timezone=UTC"
         return create_engine(url, connect_args={"connect_timeout": 10, "options": options}, pool_pre_ping=True)
     path = Path(url.removeprefix("sqlite:///"))
-    engine = create_engine("sqlite://", creator=lambda: connect_sqlite(path))
+    # by its bare URL SQLAlchemy would take this for a database in memory, whose pool closes other threads' connections
+    engine = create_engine("sqlite://", creator=lambda: connect_sqlite(path), poolclass=QueuePool, pool_timeout=60)
 
     @event.listens_for(engine, "begin")
     def _immediate(connection: Any) -> None:

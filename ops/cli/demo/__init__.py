@@ -1,4 +1,4 @@
-"""A small real site on loopback to try everything on: `make_demo(root)`, then `processes.start(demo)`.
+"""A small real site on loopback to try everything on: `site.make_demo(root)`, then `processes.start(demo)`.
 
     .demo/            one folder; nothing outside it is touched
       gaccong.toml    the configuration, to read and to learn from; sites/xa-mau.toml
@@ -8,18 +8,3 @@
       roster.csv      who works here; one of them has left
       secrets/        0700
 """
-
-from __future__ import annotations
-
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from ops.cli.demo.layout import Demo
-
-
-def make_demo(root: Path) -> Demo:
-    """Makes the demo site in `root` (anew, if there is one). Raises UsageError when the folder holds anything else."""
-    from ops.cli.demo import site
-
-    return site.make(root)

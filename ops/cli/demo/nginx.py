@@ -86,5 +86,5 @@ http {{
 
 
 def _quoted(path: Path) -> str:
-    """A path as nginx reads it. `site.make` has refused those that no quoting saves (`$`, `"`, a backslash)."""
+    """A path as nginx reads it. `site.make_demo` has refused those that no quoting saves (`$`, `"`, a backslash)."""
     return f'"{path}"'

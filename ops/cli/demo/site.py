@@ -18,7 +18,7 @@ FRESH = ("www", "nginx", "data", "root", "logs", "run", "state", "repo", "sites"
 """What is removed when the site is made anew; certificates, keys and the backup password stay."""
 
 
-def make(root: Path, today: date | None = None) -> Demo:
+def make_demo(root: Path, today: date | None = None) -> Demo:
     """A new demo site in `root`. A demo that is there already is stopped and made anew, with its keys and its ports.
 
     Touches nothing outside `root`. Raises UsageError when `root` holds something else, or its path cannot be used.

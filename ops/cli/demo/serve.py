@@ -1,0 +1,49 @@
+"""`python -m ops.cli.demo.serve`: the demo site with gaccong's page and metrics, until Ctrl-C. --stop ends a leftover."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from ops.cli.demo import layout, processes
+from ops.cli.demo.site import make_demo
+from ops.errors import GaccongError
+
+
+def main() -> int:
+    """Starts the site, runs `gaccong serve` in the foreground, ends the site."""
+    read = argparse.ArgumentParser(description=__doc__)
+    read.add_argument("root", nargs="?", type=Path, default=Path(".demo"))
+    read.add_argument("--stop", action="store_true")
+    given = read.parse_args()
+    demo = layout.load(given.root)
+    if given.stop:
+        if demo:
+            processes.stop(demo)
+        return 0
+    try:
+        demo = demo or make_demo(given.root)
+        processes.start(demo)
+    except GaccongError as error:
+        print(error.explain("vi"), file=sys.stderr)
+        return error.exit_code
+    print(f"trang mẫu: {demo.near}\ngác cổng:  http://127.0.0.1:{demo.ports.page}/  (số đo: /metrics; Ctrl-C để dừng)")
+    child = subprocess.Popen((str(Path(sys.executable).with_name("gaccong")), "--config", str(demo.config), "serve"))
+    try:
+        return child.wait()
+    except KeyboardInterrupt:
+        with suppress(KeyboardInterrupt):
+            child.wait(20)
+        return 130
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+        processes.stop(demo)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,243 @@
+"""`python -m ops.cli.demo.tour`: makes the demo site, starts it, and runs the real command through a whole week's work.
+
+Each command line is printed as a person would type it, then what it says. An exit code that was not announced stops the
+tour. At the end the site is stopped; `make demo-serve` starts it again with the page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ops.cli.demo import processes
+from ops.cli.demo.config import SITE
+from ops.cli.demo.layout import Demo
+from ops.cli.demo.people import LEAVER, PEOPLE
+from ops.cli.demo.site import make_demo
+from ops.errors import GaccongError
+
+BY = PEOPLE[0].name
+SECONDS = 300
+_TAKEN = {
+    "digest": re.compile(r"\bdigest[\"':\s]+([0-9a-f]{16,64})"),
+    "verifier": re.compile(r"python3? (\S*verifier\.py .+)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stop of the tour: what is shown, the words of the command, the exit codes that are right, what comes before.
+
+    words: `{digest}` is the digest of the last plan, `{root}` the demo's folder; ("verifier",) runs the line that the
+           last export told. before: a deed of our own, which returns a sentence that tells it.
+    """
+
+    shown: str
+    words: tuple[str, ...]
+    codes: tuple[int, ...] = (0,)
+    before: Callable[[Demo], str] | None = None
+
+
+def break_site(demo: Demo) -> str:
+    """Deletes the news and the front page and defaces another, as an intruder would."""
+    gone = sum(1 for path in (demo.www / "tin-tuc").rglob("*") if path.is_file()) + 1
+    shutil.rmtree(demo.www / "tin-tuc")
+    (demo.www / "index.html").unlink()
+    (demo.www / "lien-he" / "index.html").write_text("<h1>Trang này đã bị chiếm</h1>\n", encoding="utf-8")
+    return f"kẻ xấu xóa {gone} trang (cả trang chủ) và sửa trang Liên hệ"
+
+
+def stops() -> tuple[Stop, ...]:
+    """The tour."""
+    site = ("--site", SITE)
+    standing = ("apply", "{digest}", "--by", BY, "--standing")
+    return (
+        Stop("Máy này có đủ chương trình chưa?", ("doctor",), (0, 3)),
+        Stop("Quy chế: không điều khoản nào mồ côi", ("policy", "check")),
+        Stop("Việc chính, lần đầu: chưa có bản sao lưu nào nên chưa đạt", ("run",), (1,)),
+        Stop("Kế hoạch sao lưu mức người dùng: chỉ là dữ liệu, chưa làm gì", ("plan", "backup.run", *site, "set=user")),
+        Stop("Duyệt một lần cho mọi đêm, rồi làm và chứng minh", standing),
+        Stop("Mức hệ thống cũng vậy", ("plan", "backup.run", *site, "set=system")),
+        Stop("Duyệt và làm", standing),
+        Stop("Khôi phục thử: lấy bản sao ra chỗ tạm, so từng tệp, đếm bản ghi", ("backup", "drill", *site)),
+        Stop("Các bản sao lưu, bản nào đã được chứng minh", ("backup", "list", *site)),
+        Stop("Ai có tài khoản ở đâu?", ("accounts", "census", *site), (0, 1)),
+        Stop("Ai đã nghỉ mà còn vào được?", ("accounts", "leavers", *site), (1,)),
+        Stop(f"Thu hồi mọi thứ của {LEAVER.name}: kế hoạch", ("accounts", "revoke", LEAVER.name, *site)),
+        Stop("Duyệt và làm", ("apply", "{digest}", "--by", BY)),
+        Stop("Còn ai vào được không?", ("look", "accounts.leavers", *site)),
+        Stop("Thử đăng nhập thật: người đã nghỉ bị từ chối, tài khoản đối chứng vào được",
+             ("look", "accounts.refused", *site)),
+        Stop("Trang bị phá: gaccong thấy ngay", ("look", "web.http", *site), (1,), break_site),
+        Stop("Kế hoạch khôi phục từ bản sao đã chứng minh", ("plan", "restore_site", *site)),
+        Stop("Duyệt và khôi phục", ("apply", "{digest}", "--by", BY)),
+        Stop("Trang đã trở lại?", ("look", "web.http", *site)),
+        Stop("Người đã nghỉ có trở lại cùng bản sao cũ không?", ("look", "accounts.leavers", *site)),
+        Stop("Kiểm tra lại tất cả", ("run", "--all"), (0, 1, 3)),
+        Stop("Từng điều khoản, với bằng chứng", ("status", *site), (0, 1, 3)),
+        Stop("Báo cáo mức độ rủi ro năm để trình ký",
+             ("report", "annual-risk", "--format", "docx,pdf,json", "--out", "{root}/reports", *site)),
+        Stop("Sổ bằng chứng có bị sửa không?", ("ledger", "verify", *site)),
+        Stop("Xuất sổ cho người ngoài", ("ledger", "export", "--out", "{root}/book", *site)),
+        Stop("Người ngoài tự kiểm tra, không cần gaccong", ("verifier",)),
+    )
+
+
+class Halted(Exception):
+    """A command did not end as announced; the text says which."""
+
+
+@dataclass
+class Tour:
+    """A running tour: the site, and what the commands have said so far. Prints every command with what it says."""
+
+    demo: Demo
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def visit(self, number: int, total: int, stop: Stop) -> None:
+        """Runs one stop. Raises Halted when its exit code is none of those announced."""
+        print(f"\n── {number}/{total}  {stop.shown} " + "─" * max(0, 90 - len(stop.shown)), flush=True)
+        if stop.before:
+            print(f"   [{stop.before(self.demo)}]")
+        argv, typed = self._command(stop.words)
+        print(f"$ {typed}", flush=True)
+        code, said = self.told(argv)
+        print(said, flush=True)
+        for name, pattern in _TAKEN.items():
+            if found := pattern.findall(said):
+                self.seen[name] = found[-1]
+        if code not in stop.codes:
+            wanted = " hoặc ".join(map(str, stop.codes))
+            raise Halted(f"lệnh trên thoát với mã {code}, mong đợi {wanted}: {typed}")
+        if code:
+            print(f"(mã thoát {code}, như mong đợi)")
+
+    def told(self, argv: tuple[str, ...], apart: bool = False) -> tuple[int, str]:
+        """Exit code and output of a command; with `apart` its standard output only. Past the limit: code 124."""
+        home = self.demo.root / "home"
+        home.mkdir(exist_ok=True)
+        error = subprocess.PIPE if apart else subprocess.STDOUT
+        try:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=error, timeout=SECONDS, check=False,
+                env={**os.environ, "HOME": str(home), "PYTHONIOENCODING": "utf-8"},
+            )
+        except subprocess.TimeoutExpired as late:
+            return 124, (late.stdout or b"").decode("utf-8", "backslashreplace")
+        return done.returncode, done.stdout.decode("utf-8", "backslashreplace").rstrip()
+
+    def json(self, *words: str) -> Mapping[str, Any]:
+        """The document that a command prints with --json."""
+        _, said = self.told((*self._gaccong(), "--json", *words), apart=True)
+        document = json.loads(said)
+        return document if isinstance(document, dict) else {}
+
+    def _gaccong(self) -> tuple[str, ...]:
+        return (str(Path(sys.executable).with_name("gaccong")), "--config", os.path.relpath(self.demo.config))
+
+    def _command(self, words: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+        """argv, and how a person would type it."""
+        if words == ("verifier",):
+            if "verifier" not in self.seen:
+                raise Halted("lệnh xuất sổ không nói cách kiểm tra")
+            rest = self.seen["verifier"]
+            return (sys.executable, *shlex.split(rest)), f"python3 {rest}"
+        known = {"digest": self.seen.get("digest", ""), "root": os.path.relpath(self.demo.root)}
+        filled = tuple(word.format(**known) for word in words)
+        if "" in filled:
+            raise Halted("lệnh lập kế hoạch không in ra digest")
+        program, *start = self._gaccong()
+        return (program, *start, *filled), shlex.join(["gaccong", *start]) + " " + " ".join(map(_shown, filled))
+
+
+def _shown(word: str) -> str:
+    """A word quoted only where a shell needs it; Vietnamese letters stay readable."""
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else f'"{word}"'
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Path below `folder` -> SHA-256, of every file."""
+    return {
+        str(path.relative_to(folder)): sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def summary(tour: Tour, before: Mapping[str, str]) -> list[str]:
+    """What was proved; every number is read from the commands' own answers or from the files. Raises Halted."""
+    after = tree(tour.demo.www)
+    same = sum(after.get(path) == digest for path, digest in before.items())
+    if same != len(before) or len(after) != len(before):
+        raise Halted(f"khôi phục chưa đủ: {same} trên {len(before)} tệp giống hệt trước khi bị phá")
+    snapshots = tour.json("backup", "list", "--site", SITE)["snapshots"]
+    status = tour.json("status", "--site", SITE)["sites"][0]
+    ledger = tour.json("ledger", "verify", "--site", SITE)["ledgers"][0]
+    counts = {verdict: sum(c["verdict"] == verdict for c in status["clauses"]) for verdict in ("met", "broken", "unseen")}
+    reports = sorted(path.name for path in (tour.demo.root / "reports").glob("*") if path.is_file())
+    proved = sum(1 for one in snapshots if one["proved"])
+    return [
+        f"bản sao lưu đã chứng minh: {proved} trên {len(snapshots)}",
+        f"sau khi bị phá: {same} trên {len(before)} tệp trở lại giống hệt từng byte",
+        f"tài khoản của {LEAVER.name}: đã thu hồi, đăng nhập thật bị từ chối",
+        f"điều khoản: {counts['met']} đạt, {counts['broken']} không đạt, {counts['unseen']} chưa kiểm tra được",
+        f"sổ bằng chứng: {ledger['lines']} dòng, {'không dòng nào bị sửa' if ledger['ok'] else 'CÓ DÒNG BỊ SỬA'}",
+        f"báo cáo: {', '.join(reports)}",
+    ]
+
+
+def travel(demo: Demo) -> int:
+    """The whole tour over a made site; gives the exit code."""
+    started = time.monotonic()
+    tour = Tour(demo)
+    before = tree(demo.www)
+    try:
+        processes.start(demo)
+        planned = stops()
+        for number, stop in enumerate(planned, 1):
+            tour.visit(number, len(planned), stop)
+        proved = summary(tour, before)
+    except Halted as trouble:
+        print(f"\nDỪNG: {trouble}", file=sys.stderr)
+        return 5
+    finally:
+        processes.stop(demo)
+    seconds = time.monotonic() - started
+    config = os.path.relpath(demo.config)
+    print(f"\n══ Đã chứng minh trong {seconds:.0f} giây " + "═" * 60)
+    print("\n".join(f"  ✓ {line}" for line in proved))
+    print(f"\nTrang trực ban và số đo: make demo-serve, rồi mở http://127.0.0.1:{demo.ports.page}/ (/metrics)")
+    print("Thử tiếp:")
+    for line in ("status --all", "policy show thong-nhat", "backup restore --to /tmp/khoi-phuc"):
+        print(f"  .venv/bin/gaccong --config {config} {line}")
+    return 0
+
+
+def main() -> int:
+    """Makes the site below the current folder (or in the named one) and shows everything."""
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(".demo")
+    try:
+        demo = make_demo(root)
+        pages = sum(1 for _ in demo.www.rglob("*.html"))
+        print(f"Trang mẫu: {pages} trang, {demo.url} trong {os.path.relpath(demo.root)}")
+        return travel(demo)
+    except GaccongError as error:
+        print(error.explain("vi"), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
