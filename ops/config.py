@@ -119,11 +119,8 @@ def site_model(sections: Sections) -> type[BaseModel]:
 
 def schema(sections: Sections) -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
-    whole = create_model(
-        "Gaccong",
-        __base__=TopModel,
-        site=(dict[str, site_model(sections)], {}),  # type: ignore[misc]
-    )
+    fields: dict[str, Any] = {"site": (dict[str, site_model(sections)], {})}  # type: ignore[misc]
+    whole = create_model("Gaccong", __base__=TopModel, **fields)
     return whole.model_json_schema()
 
 

@@ -35,7 +35,7 @@ def prepare(site: Site, change: str, args: Mapping[str, str], plan: Plan) -> Pre
     """Binds a plan to its site, change and arguments by the SHA-256 of their canonical bytes (RFC 8785)."""
     import rfc8785
 
-    body = {"v": 1, "site": site.id, "change": change, "args": dict(args), "plan": plan_json(plan)}
+    body: Any = {"v": 1, "site": site.id, "change": change, "args": dict(args), "plan": plan_json(plan)}
     return Prepared(site, change, args, plan, hashlib.sha256(rfc8785.dumps(body)).hexdigest())
 
 

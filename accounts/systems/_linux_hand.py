@@ -3,7 +3,8 @@
 It runs as `python -m accounts.systems._linux_hand` here and as `python3 -I -c <this file>` elsewhere, so it imports
 nothing of ours. Password hashes never leave it. Exit 0: done; 3: cannot be read; 4: sessions are left; 5: refused.
 """
-# ruff: noqa: PTH - it works on open folders (dir_fd), which pathlib cannot
+# It works on open folders (dir_fd), which pathlib cannot.
+# ruff: noqa: PTH104, PTH112, PTH118, PTH120, PTH123, PTH103, PTH202, PTH208
 
 from __future__ import annotations
 

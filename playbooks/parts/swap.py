@@ -74,6 +74,8 @@ def back(new: Path, live: Path, kept: Path, aside: list[Path]) -> str:
                 old.rename(new)
         else:
             live.rename(new)
+    elif _inode(kept) == note["new"]:
+        kept.rename(new)  # an earlier taking back came as far as the exchange
     for path in aside:
         if os.path.lexists(_aside(kept, path)) and not os.path.lexists(path):
             _aside(kept, path).rename(path)

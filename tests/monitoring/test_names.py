@@ -17,7 +17,7 @@ FOUR, SIX = Family.IPV4, Family.IPV6
 
 def test_each_family_by_itself(zone: Zone, nameserver: str) -> None:
     zone.host("xamau.test", "192.0.2.7,192.0.2.8", "2001:db8::7")
-    assert lookup("xamau.test", FOUR, [nameserver]).addresses == ("192.0.2.7", "192.0.2.8")
+    assert set(lookup("xamau.test", FOUR, [nameserver]).addresses) == {"192.0.2.7", "192.0.2.8"}
     assert lookup("xamau.test", SIX, [nameserver]).addresses == ("2001:db8::7",)
     assert ("xamau.test", "AAAA") in zone.asked
 
