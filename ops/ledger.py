@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ops.errors import GaccongError, LedgerError
-from ops.model import nfc, say
+from ops.model import Text, nfc, say
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
@@ -125,3 +126,45 @@ def origin_of(signer: str, site: str) -> str:
 def checkpoint_text(origin: str, size: int, root: bytes) -> str:
     """A C2SP tlog-checkpoint: origin, size in decimal, root in base64, each on its line."""
     return f"{origin}\n{size}\n{base64.b64encode(root).decode()}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a ledger is worth. Integrity and completeness are two things, and told apart.
+
+    ok:        intact and complete.
+    lines:     how many lines there are; `anchored`: how many of them, from the first, a good signature covers.
+    first_bad: the first line (from 1) that is not what was signed, or that is missing; None when none can be named.
+    intact:    nothing that is there differs from what was signed; complete: nothing is missing at the end.
+    root:      hex Merkle root over all lines as they are.
+    """
+
+    ok: bool
+    lines: int
+    first_bad: int | None
+    what: Text
+    anchored: int
+    intact: bool
+    complete: bool
+    root: str
+
+
+def verify_book(lines: Iterable[bytes], checkpoints: Iterable[str], vkey: str, expect: str = "") -> Verification:
+    """Judges a ledger by the public key that must have signed it and, if one was kept elsewhere, a head `SIZE:ROOTHEX`.
+
+    The judgement is that of the stand-alone verifier, so that both can never disagree. Raises LedgerError for no key.
+    """
+    from ops.verifier import judge
+
+    try:
+        found = judge(list(lines), list(checkpoints), vkey, expect)
+    except ValueError as error:
+        raise LedgerError(
+            say("khóa hoặc đầu sổ không hợp lệ: {e}", "not a key or a head: {e}", e=error),
+            say("khóa: tên+hash+base64; đầu sổ: SỐ:HEX", "key: name+hash+base64; head: SIZE:HEX"),
+        ) from None
+    vi, _, en = found.what.partition(" / ")
+    ok = found.intact and found.complete
+    return Verification(
+        ok, found.lines, found.first_bad, Text(vi, en), found.anchored, found.intact, found.complete, found.root
+    )

@@ -100,7 +100,7 @@ def _law(table: Table) -> Law:
         table.one("status", MARKS),
         table.words("cited_by"),
         table.words("topics"),
-        bool(table.data.pop("binds_all", False)),
+        table.flag("binds_all"),
         table.words("memory"),
         table.text("note") if "note" in table.data else Text("", ""),
     )

@@ -154,12 +154,12 @@ def _lack(lacking: Sequence[Control], register: Register) -> Text:
     thin = [found for found in lacking if found.coverage > 0.0]
     vi, en = [], []
     if absent:
-        vi.append("chưa có số liệu về " + "; ".join(register.name(found.duty).vi for found in absent))
+        vi.append("chưa có số liệu về " + "; ".join(f"“{register.name(found.duty).vi}”" for found in absent))
         en.append("nothing seen of " + "; ".join(register.name(found.duty).en for found in absent))
     if thin:
         vi.append(
             "số liệu chưa đủ về "
-            + "; ".join(f"{register.name(found.duty).vi} (độ phủ {percent(found.coverage)})" for found in thin)
+            + "; ".join(f"“{register.name(found.duty).vi}” (độ phủ {percent(found.coverage)})" for found in thin)
         )
         en.append(
             "too little seen of "
@@ -187,10 +187,10 @@ def _likelihood(
         _weigh(found, raise_to, rule)
     for found in support:
         if found.verdict is Verdict.BROKEN:
-            raise_to(3, "biện pháp hỗ trợ đang không đạt: {name}", "a supporting control is broken: {name_en}", found)
+            raise_to(3, "biện pháp hỗ trợ đang không đạt: “{name}”", "a supporting control is broken: “{name_en}”", found)
     for found in key:
         if found.duty in row.misuse and found.verdict is Verdict.BROKEN:
-            raise_to(4, "nguy cơ đang mở: {name}", "the danger is open now: {name_en}", found)
+            raise_to(4, "nguy cơ đang mở: “{name}”", "the danger is open now: “{name_en}”", found)
     if key and all(_never_worked(found, rule) for found in key):
         raise_to(5, "không biện pháp chính nào có hiệu lực trong suốt kỳ", "no key control worked in the whole period")
     if not reasons:
@@ -205,27 +205,27 @@ def _likelihood(
 def _weigh(found: Control, raise_to: Raise, rule: Rule) -> None:
     long = timedelta(days=rule.long_days).total_seconds()
     if found.verdict is Verdict.BROKEN:
-        raise_to(4, "đang không đạt: {name}", "broken now: {name_en}", found)
+        raise_to(4, "đang không đạt: “{name}”", "broken now: “{name_en}”", found)
     if found.sums.outages >= rule.events_high:
-        raise_to(4, "{name}: không đạt {n} lần trong kỳ", "{name_en}: broken {n} times", found, n=found.sums.outages)
+        raise_to(4, "“{name}”: không đạt {n} lần trong kỳ", "“{name_en}”: broken {n} times", found, n=found.sums.outages)
     elif found.sums.outages and found.verdict is not Verdict.BROKEN:
         raise_to(
             3,
-            "{name}: không đạt {n} lần trong kỳ, nay đã đạt",
-            "{name_en}: broken {n} times, mended",
+            "“{name}”: không đạt {n} lần trong kỳ, nay đã đạt",
+            "“{name_en}”: broken {n} times, mended",
             found,
             n=found.sums.outages,
         )
     if found.broken_seconds > long or found.at_risk_seconds > long:
         raise_to(
             3,
-            "{name}: không đạt hoặc cảnh báo kéo dài trên {n} ngày",
-            "{name_en}: broken or at risk for more than {n} days",
+            "“{name}”: không đạt hoặc cảnh báo kéo dài trên {n} ngày",
+            "“{name_en}”: broken or at risk for more than {n} days",
             found,
             n=rule.long_days,
         )
     elif found.at_risk_seconds:
-        raise_to(2, "{name}: có cảnh báo trong kỳ", "{name_en}: at risk in the period", found)
+        raise_to(2, "“{name}”: có cảnh báo trong kỳ", "“{name_en}”: at risk in the period", found)
 
 
 def _never_worked(found: Control, rule: Rule) -> bool:

@@ -97,7 +97,12 @@ class Register:
     groups: tuple[Named, ...]
     controls: Mapping[str, tuple[Text, str]]
     capabilities: tuple[Capability, ...]
+    subjects: Mapping[str, str]
     cells: tuple[tuple[str, ...], ...] = ()
+
+    def subject(self, name: str) -> str:
+        """What Vietnamese readers call a subject; its own name when the data do not know it."""
+        return self.subjects.get(name, name)
 
     def band(self, likelihood: int, impact: int) -> Band:
         """The level of a pair, by the explicit table or by score."""
@@ -155,6 +160,7 @@ def _register(data: dict[str, Any]) -> Register:
         _named(data["group"]),
         {name: (text_of(item["name"]), item["group"]) for name, item in data.get("control", NOTHING).items()},
         tuple(Capability(text_of(item["name"]), tuple(item["duties"])) for item in data["capability"]),
+        dict(data.get("subjects", NOTHING)),
         tuple(tuple(line) for line in data["rule"].get("cells", ())),
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ops.duty import Check, Duty, View
+from ops.duty import Change, Check, Duty, View
 from ops.model import Site, State, Text, Verdict, say, text_of, worst
 from ops.moment import unstamp
 from ops.policy import Clause, Policy
@@ -107,11 +107,23 @@ def _clause(
 ) -> ClauseStatus:
     named = [*clause.answered_by, *(duty.name for duty in duties.values() if clause.id in duty.clauses)]
     answers = [_answer(name, site, states.get(name, []), view, duties) for name in dict.fromkeys(named)]
+    answers = _without_idle(answers, duties)
     if clause.attested is not None:
         answers.append(_attested(clause, site, view, now))
     verdict = worst([answer.verdict for answer in answers])
     since = [answer.since for answer in answers if answer.verdict is verdict and answer.since]
     return ClauseStatus(clause, verdict, min(since, default=None), tuple(answers))
+
+
+def _without_idle(answers: list[Answer], duties: Mapping[str, Duty]) -> list[Answer]:
+    """Leaves out a change that comes due for nobody (nobody left, nothing broke) where a check answers as well."""
+
+    def idle(answer: Answer) -> bool:
+        duty = duties.get(answer.duty)
+        return isinstance(duty, Change) and duty.occasions is None and not answer.evidence
+
+    looked = any(isinstance(duties.get(answer.duty), Check) for answer in answers)
+    return [answer for answer in answers if not (looked and idle(answer))]
 
 
 def _answer(name: str, site: Site, states: Iterable[State], view: View, duties: Mapping[str, Duty]) -> Answer:

@@ -20,6 +20,7 @@ class PolicyError(GaccongError):
 
 
 def parse(path: Path) -> dict[str, Any]:
+    """The whole TOML file. Raises PolicyError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -39,10 +40,12 @@ class Table:
         self.data: dict[str, Any] = dict(data)
 
     def refuse(self, what: Text, mend: Text) -> PolicyError:
+        """The error to raise: what is wrong at this table's place, and the mend."""
         place = f"{self.path.name}: {self.where}: " if self.where else f"{self.path.name}: "
         return PolicyError(Text(place + what.vi, place + what.en), mend)
 
     def done(self) -> None:
+        """Refuses whatever key was not taken."""
         if self.data:
             keys = ", ".join(sorted(self.data))
             raise self.refuse(say("khóa lạ: {k}", "unknown key: {k}", k=keys), say("bỏ hoặc sửa khóa", "mend the key"))
@@ -57,6 +60,7 @@ class Table:
         )
 
     def word(self, key: str, default: str | None = None, pattern: re.Pattern[str] | None = None) -> str:
+        """A string that is not blank, in NFC; `default` where the key may be absent."""
         value = self._take(key, (str,), "string")
         if (value is None or not value.strip()) and default is not None:
             return default
@@ -70,10 +74,12 @@ class Table:
         return nfc(value)
 
     def words(self, key: str, pattern: re.Pattern[str] | None = None) -> tuple[str, ...]:
+        """A list of such strings; empty when absent."""
         values = self._take(key, (list,), "list") or []
         return tuple(Table({key: value}, self.path, self.where).word(key, pattern=pattern) for value in values)
 
     def one(self, key: str, allowed: tuple[str, ...]) -> str:
+        """A string out of `allowed`."""
         value = self.word(key)
         if value not in allowed:
             raise self.refuse(
@@ -83,21 +89,34 @@ class Table:
         return value
 
     def number(self, key: str) -> float | None:
+        """A number, or None when absent."""
         return self._take(key, (int, float), "number")
 
     def count(self, key: str, default: int) -> int:
+        """A whole number from 1 on."""
         value = self._take(key, (int,), "whole number")
         if value is not None and value < 1:
             raise self.refuse(say("{k} phải từ 1", "{k} must be 1 or more", k=key), say("sửa {k}", "mend {k}", k=key))
         return default if value is None else value
 
+    def flag(self, key: str) -> bool:
+        """True or false; false when absent."""
+        value = self.data.pop(key, False)
+        if not isinstance(value, bool):
+            raise self.refuse(say("{k} không đúng kiểu", "{k} is of the wrong type", k=key),
+                              say("viết {k} = true hoặc bỏ đi", "write {k} = true or leave it out", k=key))
+        return value
+
     def day(self, key: str) -> date | None:
+        """A TOML date, or None when absent."""
         return self._take(key, (date,), "date, 2026-07-01")
 
     def table(self, key: str) -> Table | None:
+        """The table below this key, or None."""
         return Table(self.data.pop(key), self.path, self.where) if key in self.data else None
 
     def tables(self, key: str) -> Iterator[Table]:
+        """The tables of the list below this key."""
         values = self._take(key, (list,), "list") or []
         return iter([Table(value, self.path, self.where) for value in values])
 

@@ -1,33 +1,28 @@
-#!/usr/bin/env python3
 """Kiểm tra sổ chứng cứ / verifies a book of evidence: python3 verifier.py DIR [--key VKEY] [--expect SIZE:ROOTHEX]
 
 Stands alone: standard library and `cryptography`. Exit code 0: the book holds; 1: it does not. Each line has `seq` and
 `prev` (leaf hash of the line before); RFC 6962 roots over the stored bytes are signed in C2SP checkpoints. Key and head
 must come from outside the book (a signed report), or else the book only vouches for itself."""
 
-import argparse, base64, hashlib, json, re, sys  # noqa: E401, I001 - kept short, to be read whole
+import argparse, base64, functools, hashlib, json, re, sys  # noqa: E401, I001 - kept short, to be read whole
+from collections import namedtuple
 from pathlib import Path
-from typing import NamedTuple
 
-# anchored: lines under a signature that holds; intact: nothing that is there differs; complete: nothing lacks at the end
-Judgement = NamedTuple("Judgement", [("lines", int), ("anchored", int), ("root", str), ("intact", bool),  # noqa: UP014
-                                     ("complete", bool), ("first_bad", int | None), ("what", str)])
+# anchored: lines under a signature that holds; intact: nothing there differs; complete: nothing is missing at the end
+Judgement = namedtuple("Judgement", "lines anchored root intact complete first_bad what")
 
 
 def sha(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def roots_of(leaves: list[bytes]) -> list[bytes]:
-    """The Merkle root after each leaf."""
+def roots_of(leaves: list[bytes]) -> list[bytes]:  # the Merkle root after each leaf
     edge, roots = list[bytes](), list[bytes]()
     for size, node in enumerate(leaves):
         while size & 1:
             node, size = sha(b"\x01", edge.pop(), node), size >> 1
         edge.append(node)
-        for left in edge[-2::-1]:
-            node = sha(b"\x01", left, node)
-        roots.append(node)
+        roots.append(functools.reduce(lambda right, left: sha(b"\x01", left, right), edge[::-1]))
     return roots
 
 
@@ -43,12 +38,12 @@ def read_key(vkey: str) -> tuple[str, bytes, bytes]:
 def read_note(note: str, key: tuple[str, bytes, bytes]) -> tuple[str, int, bytes]:
     """(origin, size, root) of a checkpoint that `key` signed; ValueError for anything else."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    text, _, signatures = note.rpartition("\n\n")
+
+    (text, _, signatures), start = note.rpartition("\n\n"), f"— {key[0]} "
     found = [(line, base64.b64decode(line.split(" ")[-1])) for line in signatures.split("\n")]
-    mine = [raw for line, raw in found if line == f"— {key[0]} {base64.b64encode(raw).decode()}"]
     try:
-        signature = next(raw[4:] for raw in mine if raw[:4] == key[1])
-        Ed25519PublicKey.from_public_bytes(key[2]).verify(signature, f"{text}\n".encode())
+        mine = next(raw[4:] for line, raw in found if line == start + base64.b64encode(key[1] + raw[4:]).decode())
+        Ed25519PublicKey.from_public_bytes(key[2]).verify(mine, f"{text}\n".encode())
     except Exception:  # none of this key, a wrong signature, or bytes that are no key
         raise ValueError("not signed by this key") from None
     origin, size, root = text.split("\n")[:3]
@@ -63,12 +58,11 @@ def read_line(raw: bytes) -> tuple[object, object, object]:
         return None, None, None
 
 
-def find_bad(leaves: list[bytes], rows: list[tuple[object, object, object]], marks: dict[int, bytes], held: int,
-             site: str) -> int:
+def find_bad(leaves: list[bytes], lines: list[bytes], marks: dict[int, bytes], held: int, site: str) -> int:
     """First line past the signed prefix `held` that breaks the chain (0: none); its neighbours say which one it is."""
-    prev = ["", *(leaf.hex() for leaf in leaves)]
+    rows, prev = [read_line(raw) for raw in lines], ["", *(leaf.hex() for leaf in leaves)]
     at = next((i for i in range(held + 1, len(rows) + 1) if rows[i - 1] != (i, prev[i - 1], site)), 0)
-    (seq, claim, place), before = rows[at - 1], rows[at - 2]
+    (seq, claim, place), before = rows[at - 1], rows[max(at - 2, 0)]
     twin = seq == at - 1 and claim == before[1] and leaves[at - 1] != leaves[at - 2]
     if at - 1 <= held or place != site or (seq != at and not twin):
         return at
@@ -90,11 +84,11 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, expect: str = "") -> 
             origin, marks[size] = found, root
         except ValueError:
             wrong = wrong or number
-    leaves, rows, count = [sha(b"\x00", raw) for raw in lines], [read_line(raw) for raw in lines], len(lines)
+    leaves, count = [sha(b"\x00", raw) for raw in lines], len(lines)
     roots, signed, kept = roots_of(leaves), max(marks, default=0), int(expect.partition(":")[0] or 0)
     torn = next((size for size in marks if size <= count and roots[size - 1] != marks[size]), 0)
     held = max((size for size in marks if size <= count and not 0 < torn <= size), default=0)
-    bad = find_bad(leaves, rows, marks, held, origin.removeprefix(key[0] + "/")) if count and marks else 0
+    bad = find_bad(leaves, lines, marks, held, origin.removeprefix(key[0] + "/")) if count and marks else 0
     first, intact, complete = bad, False, count >= max(signed, kept)
     if not count or not marks:
         what = "không có dấu ký của khóa này / nothing signed by this key" if count else "sổ rỗng / the book is empty"
@@ -124,9 +118,8 @@ def read_book(folder: Path, vkey: str, expect: str) -> Judgement:
     if own_key == own.decode() or vkey not in ("", own_key):
         raise ValueError("key.txt khác khóa đã cho / key.txt is not the key that was given")
     *lines, torn = content.split(b"\n")
-    pieces = notes.decode(errors="replace").split("\n\n\n")
-    whole = [*(piece + "\n" for piece in pieces[:-1]), pieces[-1]]
-    return judge(lines + [torn + b"\n"] * bool(torn), whole, own_key, expect)
+    pieces = (notes.decode(errors="replace") + "\n\n").split("\n\n\n")[:-1]
+    return judge(lines + [torn + b"\n"] * bool(torn), pieces, own_key, expect)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -134,19 +127,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", type=Path)
     parser.add_argument("--key", default="", help="khóa công khai in trên báo cáo / public key printed on the report")
     parser.add_argument("--expect", default="", metavar="SIZE:ROOTHEX", help="đầu sổ đã giữ / a head that was kept")
+    parser.error = sys.exit  # type: ignore[assignment] - exit code 1, not 2
     given, code = parser.parse_args(argv), 0
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     inner = [] if (given.dir / "ledger.jsonl").exists() else sorted(p for p in given.dir.glob("*") if p.is_dir())
     for folder in inner or [given.dir]:
         try:
             found = read_book(folder, given.key, given.expect)
             good, what = found.intact and found.complete, f"{found.what}  {found.lines}:{found.root}"
         except (OSError, ValueError, ImportError) as error:
-            good, what = False, ascii(str(error))
+            good, what = False, str(error)
         print("ĐẠT / OK" if good else "KHÔNG ĐẠT / FAILED", ascii(str(folder)), what, sep="  ")
         code |= not good
     if not given.key:
-        print("CẢNH BÁO: khóa lấy từ chính sổ; hãy so với khóa in trên báo cáo đã ký (--key).",
-              "WARNING: the key was taken from the book itself; give the one printed on a signed report (--key).", sep="\n")
+        print("CẢNH BÁO: khóa lấy từ chính sổ; hãy so với khóa in trên báo cáo đã ký (--key).")
+        print("WARNING: the key was taken from the book itself; give the one printed on a signed report (--key).")
     return code
 
 

@@ -54,11 +54,14 @@ def quoted(name: str) -> str:
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """The database, which must exist. Raises Trouble."""
+    database = None
     try:
         database = sqlite3.connect(f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}", uri=True, timeout=10,
                                    isolation_level=None)
         database.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.Error as error:
+        if database is not None:
+            database.close()
         raise Trouble(f"{path}: {error}") from None
     return database
 

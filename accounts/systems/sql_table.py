@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from pydantic import Field, model_validator
 from accounts.model import Account, Trial, plain
 from accounts.systems import _sql_hand
 from accounts.web_door import WebDoor
-from ops import CannotSee, Context, GaccongError, Place, Reference, Step, Strict, Verdict, Word, fault, nfc, python, say
+from ops import CannotSee, Context, Place, Reference, Step, Strict, Verdict, Word, fault, nfc, python, say
 
 FRESH = timedelta(minutes=15)
 """How long a canary's own acceptance serves as the control, where no control account is configured."""
@@ -81,7 +82,7 @@ class Adapter:
                 columns = [_sql_hand.column(database, settings.table, column) if column else "NULL" for column in wanted]
                 table = _sql_hand.quoted(settings.table)
                 rows = database.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1").fetchall()  # noqa: S608
-        except _sql_hand.Trouble as error:
+        except (_sql_hand.Trouble, sqlite3.Error) as error:
             raise CannotSee(
                 say("không đọc được tài khoản của {s}: {e}", "cannot read the accounts of {s}: {e}", s=self.name, e=error),
                 say("kiểm tra database, table và tên các cột", "check database, table and the names of the columns"),
@@ -160,8 +161,9 @@ class Adapter:
             return self._read_back(account)
         canary = _sql_hand.canary_of(self._kept(account))
         if canary is None:
-            text = say("{a}: không có mật khẩu dùng một lần để thử (tài khoản bị khóa ngoài gaccong)",
-                       "{a}: there is no one-time password to try (it was shut outside gaccong)", a=account.words)
+            text = say("{a}: không có mật khẩu dùng một lần để thử ({vi})", "{a}: there is no one-time password to try ({en})",
+                       a=account.words, vi="chưa khóa" if account.enabled else "bị khóa ngoài gaccong",
+                       en="not shut yet" if account.enabled else "it was shut outside gaccong")
             return Trial(Verdict.UNSEEN, "", text, {"how": "none", "enabled": account.enabled})
         door = WebDoor(self.settings.try_url, self.settings.login_field, self.settings.password_field,
                        self.settings.accepted, self.settings.authority)
@@ -221,6 +223,3 @@ def _moment(value: object) -> datetime | None:
     except (ValueError, OverflowError, OSError):
         return None
     return None
-
-
-__all__ = ["Adapter", "GaccongError", "Settings"]

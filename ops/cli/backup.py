@@ -76,35 +76,46 @@ def add(app: typer.Typer, lang: str) -> None:
 
 def listed(session: Session, name: str) -> None:
     """Every snapshot that the repository holds, with the evidence that proved it."""
-    from backup.restic import listing
+    from backup.restic import repository_of
+    from ops.moment import human
 
     found: list[dict[str, Any]] = []
+    engine = session.engine()
     for site in session.sites(name):
-        settings = site.settings.get("backup")
-        if settings is None:
+        if site.settings.get("backup") is None:
             continue
-        engine = session.engine()
-        proved = {
-            line.id: line
-            for line in session.store.evidence(site.id, kind="outcome", duty="backup.run")
-            if line.body.get("outcome") == "proved"
-        }
-        by_snapshot = {
-            str(answer.get("snapshot_id", ""))[:8]: line.id
-            for line in proved.values()
-            for step in line.body["steps"]
-            if (answer := step.get("answer") or {}) and answer.get("snapshot_id")
-        }
+        proved = _proved(session, site.id)
         with engine.context(site, session.catalog.duties["backup.run"], engine.clock()) as ctx:
-            for one in listing(settings, ctx):
-                found.append({**one, "site": site.id, "proved": by_snapshot.get(str(one["snapshot"])[:8], "")})
+            for one in repository_of(ctx).snapshots(ctx, f"site={site.id}"):
+                found.append(
+                    {
+                        "site": site.id,
+                        "snapshot": one.id,
+                        "time": one.time.isoformat(),
+                        "at": human(one.time),
+                        "set": one.tag("set"),
+                        "level": one.tag("level"),
+                        "proved": proved.get(one.id[:8], ""),
+                    }
+                )
     if session.json:
         session.document({"snapshots": found})
         return
     session.table(
         ("site", "snapshot", "time", "set", "level", "proved"),
-        [(one["site"], one["snapshot"], one["time"], one["set"], one["level"], one["proved"] or "–") for one in found],
+        [(o["site"], o["snapshot"][:8], o["at"], o["set"], o["level"], o["proved"] or "–") for o in found],
     )
+
+
+def _proved(session: Session, site: str) -> dict[str, str]:
+    """First 8 digits of a snapshot id -> the evidence of the proved run that made it."""
+    found: dict[str, str] = {}
+    for line in session.store.evidence(site, kind="outcome", duty="backup.run"):
+        for step in line.body["steps"] if line.body.get("outcome") == "proved" else ():
+            answer = step.get("answer")
+            if isinstance(answer, dict) and answer.get("snapshot_id"):
+                found[str(answer["snapshot_id"])[:8]] = line.id
+    return found
 
 
 def verified(session: Session, name: str, everything: bool) -> int:
@@ -119,7 +130,7 @@ def verified(session: Session, name: str, everything: bool) -> int:
             settings = site.settings.get("backup")
             if everything and settings is not None:
                 site = replace(
-                    site, settings={**site.settings, "backup": settings.model_copy(update={"read_all": True})}
+                    site, settings={**site.settings, "backup": settings.model_copy(update={"read_gib_per_look": 1e9})}
                 )
             rows += engine.look_now(site, checks)
     finally:

@@ -15,7 +15,7 @@ from ops.report.facts import Facts, gather
 from ops.report.judgement import capability, judgement, pledge, proposals, treatment
 from ops.report.period import label, paper_date
 from ops.report.summary import basis, decisions, summary
-from ops.report.tree import Block, Closing, Document, Letterhead, Note
+from ops.report.tree import Block, Closing, Document, Letterhead, Note, balanced
 from ops.report.year import year
 from ops.risk import Control, RiskRow
 from ops.risk_data import Register
@@ -34,25 +34,34 @@ def annual_risk(status: SiteStatus, view: View, duties: Mapping[str, Duty], now:
         *proposals(facts), *pledge(facts),
     ]
     office = status.site.office
-    title = f"Đánh giá rủi ro an toàn thông tin {nfc(status.site.name)} năm {facts.year}"
+    what, whose = "Đánh giá rủi ro an toàn thông tin", f"{nfc(status.site.name)} năm {facts.year}"
+    title = f"{what} {whose}"
     return Document(
-        "annual_risk", title, office.issuer or office.unit, now, _letterhead(facts, title), _warnings(facts), tuple(body),
+        "annual_risk", title, office.issuer or office.unit, now, _letterhead(facts, (what, *balanced(whose, 62))), _warnings(facts), tuple(body),
         _closing(facts), appendices(facts), _data(facts, title),
     )
 
 
-def _letterhead(facts: Facts, title: str) -> Letterhead:
+def _letterhead(facts: Facts, subject: tuple[str, ...]) -> Letterhead:
     office = facts.status.site.office
     return Letterhead(
-        parent=(office.parent or "ỦY BAN NHÂN DÂN ……").upper(),
-        issuer=(office.issuer or "BAN BIÊN TẬP").upper(),
+        parent=_parent(nfc(office.parent or "ỦY BAN NHÂN DÂN ……").upper()),
+        issuer=balanced(nfc(office.issuer or "BAN BIÊN TẬP").upper(), 22),
         number=f"Số:      /BC-{office.symbol}",
-        place_date=f"{office.place or '……'}, {paper_date(facts.now)}",
+        place_date=f"{nfc(office.place) or '……'}, {paper_date(facts.now)}",
         mark="LƯU HÀNH NỘI BỘ",
         kind="BÁO CÁO",
-        subject=title,
+        subject=subject,
         addressees=("Trưởng Ban Biên tập", addressed(office.parent) if office.parent else "Ủy ban nhân dân xã"),
     )
+
+
+def _parent(name: str) -> tuple[str, ...]:
+    """A long body's name breaks where everybody breaks it: ỦY BAN NHÂN DÂN / XÃ AN BÌNH."""
+    body = "ỦY BAN NHÂN DÂN "
+    if name.startswith(body) and len(name) > 22:
+        return (body.strip(), *balanced(name.removeprefix(body), 22))
+    return balanced(name, 24)
 
 
 def addressed(name: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ops.moment import human
 from ops.report.facts import BLANK, MISSING, NOBODY, WORDS, Facts
 from ops.report.judgement import cites
-from ops.report.tree import Appendix, Block, Column, Heading, Note, Table, paragraph, plain
+from ops.report.summary import ledger_head
+from ops.report.tree import Appendix, Block, Column, Heading, Note, Table, first_upper, paragraph, plain
 from ops.risk import Control, RiskRow, percent
 from ops.risk_data import Degree
 
@@ -25,7 +26,7 @@ def appendices(facts: Facts) -> tuple[Appendix, ...]:
 
 def _register(facts: Facts) -> Table:
     columns = (
-        Column("Mã", 18), Column("Tài sản", 26), Column("Nguy cơ; điểm yếu", 46), Column("Biện pháp hiện có; hiệu quả", 47),
+        Column("Mã", 17), Column("Tài sản", 26), Column("Nguy cơ; điểm yếu; điều khoản", 47), Column("Biện pháp hiện có; hiệu quả", 47),
         Column("Bằng chứng", 24), Column("KN", 8, "center"), Column("TĐ", 8, "center"), Column("Điểm; mức", 19, "center"),
         Column("Biện pháp bổ sung; người phụ trách; thời hạn", 44), Column("Ghi chú", 17),
     )
@@ -37,15 +38,15 @@ def _entry(row: RiskRow, facts: Facts) -> tuple[str, ...]:
     clauses = [clause for clause in row.row.clauses if clause in known]
     controls = [f"{facts.register.name(item.duty).vi}: {_short(item)}" for item in (*row.key, *row.support)]
     return (
-        row.row.id + ("\n" + "\n".join(clauses) if clauses else ""),
+        row.row.id,
         row.row.asset.vi,
-        f"{row.row.threat.vi}\nĐiểm yếu: {row.row.weakness.vi}",
+        f"{row.row.threat.vi}\nĐiểm yếu: {row.row.weakness.vi}" + (f"\nĐiều khoản: {', '.join(clauses)}" if clauses else ""),
         "\n".join((*controls, f"Hiệu quả: {row.effectiveness.vi}")),
         cites(row, 8),
         str(row.likelihood),
         str(row.impact),
         f"{row.score}\n{row.level.name.vi}",
-        f"Giảm: {row.row.measure.vi}\n{NOBODY.capitalize()}\n{row.level.due.vi}\nMức còn lại: {BLANK}",
+        f"Giảm: {row.row.measure.vi}\n{first_upper(NOBODY)}\n{row.level.due.vi}\nMức còn lại: {BLANK}",
         (MISSING + "\n" if row.missing else "") + "Năm trước: –",
     )
 
@@ -62,7 +63,7 @@ def _evidence(facts: Facts) -> list[Block]:
     if not facts.verified:
         blocks.append(Note("Sổ bằng chứng không xác minh được; các mã băm dưới đây chưa có giá trị chứng minh."))
     if status.lines:
-        blocks.append(plain(f"Đầu sổ bằng chứng: {status.lines} dòng; mã gốc (SHA-256): {status.root}."))
+        blocks += [paragraph("Đầu sổ bằng chứng lúc lập báo cáo:"), ledger_head(facts)]
     lines = facts.cited()
     if not lines:
         return [*blocks, paragraph(f"Không có bằng chứng nào được viện dẫn (**{MISSING}**).")]
@@ -70,7 +71,7 @@ def _evidence(facts: Facts) -> list[Block]:
                             "“gaccong ledger verify”."))
     rows = []
     for line in lines.values():
-        subject = "" if facts.private(line.duty) or not line.subject else f" ({line.subject})"
+        subject = "" if facts.private(line.duty) or not line.subject else f" ({facts.register.subject(line.subject)})"
         name = facts.register.name(line.duty or f"attest:{line.subject}").vi
         rows.append((line.id, human(line.time), f"{KINDS.get(line.kind, line.kind)}: {name}{subject}",
                      line.leaf[:32] + "\n" + line.leaf[32:]))
@@ -81,7 +82,7 @@ def _evidence(facts: Facts) -> list[Block]:
 def _clauses(facts: Facts) -> list[Block]:
     rows = []
     for item in facts.status.clauses:
-        ids = [found for answer in item.answers for found in answer.evidence]
+        ids = list(dict.fromkeys(found for answer in item.answers for found in answer.evidence))
         shown = "\n".join(ids[:3]) + (f"\n(+{len(ids) - 3})" if len(ids) > 3 else "")
         rows.append((item.clause.id, item.clause.article, item.clause.duty.vi, WORDS[item.verdict], shown or MISSING))
     columns = (Column("Mã", 27), Column("Điều khoản", 20, "center"), Column("Yêu cầu", 63), Column("Tình trạng", 25, "center"),
@@ -92,7 +93,7 @@ def _clauses(facts: Facts) -> list[Block]:
 
 def _scales(facts: Facts) -> list[Block]:
     register, rule = facts.register, facts.register.rule
-    bands = [(band.name.vi, f"{band.lowest}–{band.highest}", band.treat.vi.capitalize()) for band in register.bands]
+    bands = [(band.name.vi, f"{band.lowest}–{band.highest}", first_upper(band.treat.vi)) for band in register.bands]
     matrix = [(f"{degree.value}. {degree.name.vi}", *(_cell(facts, degree.value, impact.value) for impact in register.impact))
               for degree in reversed(register.likelihood)]
     return [

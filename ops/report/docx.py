@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from datetime import UTC
 from io import BytesIO
 from typing import Any
@@ -11,13 +12,26 @@ from ops.report.docx_parts import (
     FONT,
     add_field,
     border,
+    flush_left,
     named_fonts,
     restart_numbers,
     rule_under,
     set_cell,
     spacing,
 )
-from ops.report.tree import Appendix, Block, Closing, Document, Figure, Heading, Letterhead, Note, Paragraph, Table
+from ops.report.tree import (
+    Appendix,
+    Block,
+    Closing,
+    Document,
+    Figure,
+    Heading,
+    Letterhead,
+    Note,
+    Paragraph,
+    Table,
+    leads,
+)
 
 TEXT = 160.0
 LEFT, RIGHT = 62.0, 98.0
@@ -76,8 +90,10 @@ class _Writer:
     def document(self, document: Document) -> None:
         self._numbers(self._paper.sections[0])
         self._head(document.letterhead)
-        for block in (*document.warnings, *document.body):
-            self._block(block)
+        for note in document.warnings:
+            self._block(note)
+        self._blocks(document.body)
+        self._paper.paragraphs[-1].paragraph_format.keep_with_next = True
         self._closing(document.closing)
         for appendix in document.appendices:
             self._appendix(appendix, document.letterhead)
@@ -112,6 +128,7 @@ class _Writer:
 
         grid = self._paper.add_table(rows, len(widths))
         grid.autofit = False
+        flush_left(grid)
         for row in grid.rows:
             for cell, width in zip(row.cells, widths, strict=True):
                 cell.width = Mm(width)
@@ -129,9 +146,11 @@ class _Writer:
     def _head(self, head: Letterhead) -> None:
         grid = self._grid([LEFT, RIGHT], 2)
         left, right = grid.rows[0].cells
-        self._line(left, head.parent, 13, first=True)
-        self._line(left, head.issuer, 13, bold=True)
-        rule_under(self._paragraph(left), LEFT, min(LEFT, 2.75 * len(head.issuer)) * 0.42)
+        for index, line in enumerate(head.parent):
+            self._line(left, line, 13, first=index == 0)
+        for line in head.issuer:
+            self._line(left, line, 13, bold=True)
+        rule_under(self._paragraph(left), LEFT, min(LEFT, 2.75 * max(map(len, head.issuer))) * 0.42)
         self._line(right, "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", 13, first=True, bold=True)
         self._line(right, MOTTO, 14, bold=True)
         rule_under(self._paragraph(right), RIGHT, MOTTO_WIDTH)
@@ -140,8 +159,9 @@ class _Writer:
         self._line(right, head.place_date, 14, first=True, before=6, italic=True)
         self._mark(head.mark)
         self._run(self._paragraph(align="center", before=10, keep=True), head.kind, 14, bold=True)
-        self._run(self._paragraph(align="center", left=0, keep=True), head.subject, 14, bold=True)
-        rule_under(self._paragraph(), TEXT, min(TEXT, 2.6 * len(head.subject)) * 0.38)
+        for line in head.subject:
+            self._run(self._paragraph(align="center", keep=True), line, 14, bold=True)
+        rule_under(self._paragraph(), TEXT, min(TEXT, 2.4 * max(map(len, head.subject))) * 0.4)
         self._addressees(head.addressees)
 
     def _mark(self, text: str) -> None:
@@ -151,6 +171,7 @@ class _Writer:
         box = self._paper.add_table(1, 1)
         box.autofit = False
         box.style = "Table Grid"
+        flush_left(box)
         cell = box.rows[0].cells[0]
         cell.width = box.columns[0].width = Mm(2.95 * len(text) + 4)
         self._line(cell, text, 13, first=True, bold=True)
@@ -163,6 +184,12 @@ class _Writer:
         for index, name in enumerate(names, 1):
             end = ";" if index < len(names) else "."
             self._run(self._paragraph(left=45.5, after=8 if end == "." else 0, before=2), f"- {name}{end}")
+
+    def _blocks(self, blocks: Sequence[Block]) -> None:
+        for index, block in enumerate(blocks):
+            self._block(block)
+            if leads(blocks, index):
+                self._paper.paragraphs[-1].paragraph_format.keep_with_next = True
 
     def _block(self, block: Block) -> None:
         match block:
@@ -196,6 +223,7 @@ class _Writer:
         made = self._paper.add_table(1 + len(table.rows), len(table.columns))
         made.style = "Table Grid"
         made.autofit = False
+        flush_left(made)
         mark = OxmlElement("w:tblHeader")
         made.rows[0]._tr.get_or_add_trPr().append(mark)
         for column, wanted in zip(made.columns, table.columns, strict=True):
@@ -203,7 +231,8 @@ class _Writer:
         body = [[column.head for column in table.columns], *table.rows]
         for index, (row, texts) in enumerate(zip(made.rows, body, strict=True)):
             row._tr.get_or_add_trPr().append(OxmlElement("w:cantSplit"))
-            for cell, text, column in zip(row.cells, texts, table.columns, strict=True):
+            cells = row.cells
+            for cell, text, column in zip(cells, texts, table.columns, strict=True):
                 cell.width = Mm(column.width)
                 set_cell(cell, side=1)
                 align = column.align if index else "center"
@@ -221,7 +250,7 @@ class _Writer:
         self._run(self._paragraph(align="center", after=8), figure.caption, 12, italic=True)
 
     def _closing(self, closing: Closing) -> None:
-        spacing(self._paragraph(), 0, 6)
+        self._paragraph(keep=True)
         grid = self._grid([75, 85], 1)
         grid.rows[0]._tr.get_or_add_trPr().append(_no_split())
         left, right = grid.rows[0].cells
@@ -246,8 +275,7 @@ class _Writer:
         blank = "\u00a0" * 6
         self._run(self._paragraph(align="center", after=8),
                   f"(Kèm theo Báo cáo số {blank}/BC-{symbol} ngày {blank} tháng {blank} năm {blank})", italic=True)
-        for block in appendix.blocks:
-            self._block(block)
+        self._blocks(appendix.blocks)
 
     def _numbers(self, section: Any) -> None:
         """Page number centred in the top margin; the first page has a header of its own, which is empty."""

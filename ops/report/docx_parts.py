@@ -94,6 +94,24 @@ def set_cell(cell: Any, side: float) -> None:
     cell._tc.get_or_add_tcPr().append(margins)
 
 
+def flush_left(table: Any) -> None:
+    """The table begins where the text begins: no indent, no cell margin of the table's own."""
+    from docx.oxml import OxmlElement
+    from docx.oxml.ns import qn
+
+    properties = table._tbl.tblPr
+    indent = OxmlElement("w:tblInd")
+    margins = OxmlElement("w:tblCellMar")
+    for side in ("left", "right"):
+        margins.append(OxmlElement(f"w:{side}"))
+    for part in (indent, *margins):
+        part.set(qn("w:w"), "0")
+        part.set(qn("w:type"), "dxa")
+    layout = properties.find(qn("w:tblLayout"))
+    layout.addprevious(indent)
+    layout.addnext(margins)
+
+
 def add_field(run: Any, code: str) -> None:
     """A field (PAGE) that the reader's program fills in."""
     from docx.oxml import OxmlElement

@@ -42,7 +42,7 @@ def heat_map(rows: Sequence[RiskRow], register: Register) -> bytes:
     axes.set_ylabel("Khả năng xảy ra", fontproperties=_font(bold=True), fontsize=11)
     axes.tick_params(length=0)
     out = BytesIO()
-    canvas.print_png(out, metadata={"Software": None})
+    canvas.print_figure(out, format="png", dpi=200, metadata={"Software": None})
     return out.getvalue()
 
 

@@ -10,12 +10,16 @@ from ops.report.tree import Block, Column, Figure, Heading, Paragraph, Table, pa
 from ops.risk import RiskRow, percent
 from ops.risk_data import Named
 
-SHOWN = 3
+SHOWN = 2
 
 
 def judgement(facts: Facts) -> list[Block]:
     """IV. All six kinds, whether or not anything was seen of them."""
-    blocks: list[Block] = [Heading(1, "IV. Đánh giá rủi ro")]
+    blocks: list[Block] = [
+        Heading(1, "IV. Đánh giá rủi ro"),
+        paragraph("Mức dưới đây là mức hiện tại, do hệ thống đề xuất từ bằng chứng. Số trong ngoặc ở cột bằng chứng là số dòng "
+                  "chưa in ở đây; chi tiết từng rủi ro tại Phụ lục I, mã băm tại Phụ lục II."),
+    ]
     for number, kind in enumerate(facts.register.kinds, 1):
         blocks.append(Heading(2, f"{number}. {kind.name.vi}"))
         blocks += _kind(kind, facts)
@@ -34,8 +38,8 @@ def _kind(kind: Named, facts: Facts) -> list[Block]:
     blocks: list[Block] = [table, *(_why(row) for row in rows)]
     if kind.id == "R6":
         rated = tuple(row.row.id.rsplit("-", 1)[0] for row in rows)
-        left = [f"{item.id} {item.name.vi.lower() if item.name.vi[:2] != 'Vi' else item.name.vi}"
-                for item in facts.register.subkinds if item.id not in rated]
+        left = [f"{item.id} {item.name.vi[:1].lower()}{item.name.vi[1:]}" for item in facts.register.subkinds
+                if item.id not in rated]
         if left:
             blocks.append(paragraph(f"Các nguy cơ chưa có nguồn số liệu tự động, chưa chấm điểm (**{MISSING}**), đề nghị "
                                     f"Tổ chuyên trách đánh giá bổ sung: {'; '.join(left)}."))
@@ -58,7 +62,7 @@ def cites(row: RiskRow, most: int = SHOWN) -> str:
     ids = [line.id for line in row.evidence]
     if not ids:
         return MISSING
-    more = f"\n(+{len(ids) - most}, Phụ lục I)" if len(ids) > most else ""
+    more = f"\n(+{len(ids) - most})" if len(ids) > most else ""
     return "\n".join(ids[-most:]) + more
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from ops.errors import GaccongError
 from ops.model import say
-from ops.report.tree import Block, Document, Figure, Heading, Note, Paragraph, Table
+from ops.report.tree import Block, Document, Figure, Heading, Note, Paragraph, Table, leads
 
 LIBERATION = Path("/usr/share/fonts/truetype/liberation2")
 TEMPLATE = Path(__file__).parent / "report.typ"
@@ -68,18 +69,22 @@ class _Laid:
             "made": [made.year, made.month, made.day, made.hour, made.minute, made.second],
             "symbol": head.number.partition("/BC-")[2],
             "letterhead": {
-                "parent": head.parent, "issuer": head.issuer, "number": _wide(head.number), "place_date": head.place_date,
-                "mark": head.mark, "kind": head.kind, "subject": head.subject, "addressees": list(head.addressees),
+                "parent": list(head.parent), "issuer": list(head.issuer), "number": _wide(head.number), "place_date": head.place_date,
+                "mark": head.mark, "kind": head.kind, "subject": list(head.subject),
+                "addressees": list(head.addressees),
             },
             "warnings": [self.block(note) for note in document.warnings],
-            "body": [self.block(block) for block in document.body],
+            "body": self.blocks(document.body),
             "closing": {"recipients": list(closing.recipients), "authority": closing.authority, "title": closing.title,
                         "signer": closing.signer},
             "appendices": [
                 {"roman": item.roman, "title": item.title, "landscape": item.landscape,
-                 "blocks": [self.block(block) for block in item.blocks]} for item in document.appendices
+                 "blocks": self.blocks(item.blocks)} for item in document.appendices
             ],
         }
+
+    def blocks(self, blocks: Sequence[Block]) -> list[dict[str, Any]]:
+        return [{**self.block(block), "leads": leads(blocks, index)} for index, block in enumerate(blocks)]
 
     def block(self, block: Block) -> dict[str, Any]:
         match block:

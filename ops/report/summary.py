@@ -8,6 +8,8 @@ from ops.report.facts import BLANK, MISSING, Facts
 from ops.report.tree import Block, Column, Heading, Paragraph, Table, paragraph, plain
 from ops.risk import RiskRow, percent
 
+TOPICS = {"security", "levels", "incidents", "personal-data", "documents"}
+"""Topics of the table of laws on which an assessment of risks rests."""
 DECISIONS = 5
 WORST = 5
 
@@ -28,9 +30,10 @@ def summary(facts: Facts) -> list[Block]:
     else:
         blocks.append(paragraph("Mọi rủi ro đều được đánh giá trên số liệu đủ độ phủ."))
     blocks.append(paragraph(f"**{_heading(facts)}**"))
-    blocks += [_worst(row) for row in facts.worst_first[:WORST]]
+    worst = facts.worst_first[:WORST]
+    blocks += [_worst(row, ";" if row is not worst[-1] else ".") for row in worst]
     blocks.append(paragraph("**So với năm trước:** chưa có báo cáo năm trước trong hệ thống để so sánh."))
-    blocks.append(paragraph("**Đề nghị lãnh đạo quyết định** (kinh phí, thời hạn do người trình báo cáo ghi):"))
+    blocks.append(paragraph("**Đề nghị lãnh đạo quyết định** (kinh phí, thời hạn do người trình ghi):"))
     blocks.append(decisions_table(facts))
     return blocks
 
@@ -52,9 +55,9 @@ def _counts(facts: Facts) -> str:
     return ", ".join(found)
 
 
-def _worst(row: RiskRow) -> Paragraph:
+def _worst(row: RiskRow, stop: str) -> Paragraph:
     mark = f"; {MISSING}" if row.missing else ""
-    return paragraph(f"{row.row.threat.vi} ({row.row.id}): mức **{row.level.name.vi.lower()}**{mark};", item=True)
+    return paragraph(f"{row.row.threat.vi} ({row.row.id}): mức **{row.level.name.vi.lower()}**{mark}{stop}", item=True)
 
 
 def decisions(facts: Facts) -> list[tuple[str, str]]:
@@ -89,7 +92,8 @@ def _legal(facts: Facts) -> list[Block]:
     number = f", số {policy.number}" if policy.number else ""
     day = local_day(facts.now)
     rows = [(f"{policy.name.vi}{number}", f"{policy.issuer.vi} ban hành")]
-    rows += [(f"{law.id}: {law.title.vi}", law.validity.vi) for law in legal_basis(day, policy.id)]
+    rows += [(f"{law.id}: {law.title.vi}", law.validity.vi + ("; cần đối chiếu" if law.memory else ""))
+             for law in legal_basis(day, policy.id) if TOPICS & set(law.topics)]
     return [
         Heading(2, "1. Căn cứ pháp lý"),
         Table((Column("Văn bản", 110), Column("Hiệu lực", 50)), tuple(rows), 12),
@@ -106,8 +110,8 @@ def _scope(facts: Facts) -> list[Block]:
         plain(f"Đối tượng: {site.name}, địa chỉ {site.url} (tên miền: {names})."),
         paragraph(f"Kỳ số liệu: {facts.label}, theo giờ Việt Nam."),
         paragraph("Các loại thông tin: tin, bài, văn bản đã công bố; dữ liệu của người gửi câu hỏi, phản ánh; thông tin "
-                  "tài khoản của cán bộ, cộng tác viên. Tài sản được đánh giá:"),
-        *[plain(f"{asset}{';' if index < len(assets) else '.'}", item=True) for index, asset in enumerate(assets, 1)],
+                  "tài khoản của cán bộ, cộng tác viên."),
+        paragraph(f"Tài sản được đánh giá: {'; '.join(asset[:1].lower() + asset[1:] for asset in assets)}."),
     ]
 
 
@@ -130,10 +134,15 @@ def _sources(facts: Facts) -> list[Block]:
     blocks: list[Block] = [Heading(2, "4. Nguồn số liệu và giới hạn")]
     if status.lines:
         state = "đã xác minh toàn vẹn" if facts.verified else "KHÔNG xác minh được, cần làm rõ trước khi sử dụng báo cáo"
-        blocks.append(plain(f"Sổ bằng chứng có {status.lines} dòng, {state}. Mã gốc của sổ (SHA-256): {status.root}."))
+        blocks += [paragraph(f"Sổ bằng chứng {state}. Đầu sổ lúc lập báo cáo:"), ledger_head(facts)]
     else:
         blocks.append(paragraph(f"Sổ bằng chứng chưa có dòng nào ({MISSING})."))
-    blocks.append(coverage_table(facts))
+    enough = len(facts.controls) - len(facts.lacking)
+    blocks.append(paragraph(f"{enough} trên {len(facts.controls)} nguồn số liệu có độ phủ từ "
+                            f"{percent(facts.register.rule.coverage_floor)} trở lên."
+                            + (" Các nguồn còn thiếu:" if facts.lacking else "")))
+    if facts.lacking:
+        blocks.append(coverage_table(facts))
     blocks.append(paragraph(
         "Độ phủ là phần thời gian của kỳ mà hệ thống có kiểm tra và kiểm tra được. Năm đầu áp dụng, khả năng xảy ra chủ "
         "yếu dựa vào tình trạng các biện pháp, chưa có số liệu nhiều năm. Số liệu do đơn vị cung cấp dịch vụ nắm giữ mà "
@@ -142,17 +151,21 @@ def _sources(facts: Facts) -> list[Block]:
     return blocks
 
 
+def ledger_head(facts: Facts) -> Table:
+    """How many lines the ledger had, and the root over them."""
+    columns = (Column("Số dòng", 28, "center"), Column("Mã gốc (SHA-256)", 132, "center"))
+    return Table(columns, ((str(facts.status.lines), facts.status.root),), 11)
+
+
 def coverage_table(facts: Facts) -> Table:
-    """Coverage of every source, the least seen first."""
-    floor = facts.register.rule.coverage_floor
-    ordered = sorted(facts.controls.values(), key=lambda item: (item.coverage, item.duty))
+    """The sources of which too little was seen, the least seen first."""
     rows = []
-    for item in ordered:
-        remark = MISSING if item.coverage < floor else ""
+    for item in facts.lacking:
+        remark = MISSING
         if not item.built:
             remark = f"{MISSING}: phiên bản này chưa theo dõi"
         elif not item.subjects:
             remark = f"{MISSING}: chưa có lần kiểm tra nào"
         rows.append((facts.register.name(item.duty).vi, percent(item.coverage), remark))
-    columns = (Column("Nguồn số liệu", 80), Column("Độ phủ", 20, "center"), Column("Ghi chú", 60))
+    columns = (Column("Nguồn số liệu", 76), Column("Độ phủ", 16, "center"), Column("Ghi chú", 68))
     return Table(columns, tuple(rows), 12)

@@ -5,7 +5,7 @@ Text is Vietnamese, NFC, one line unless said otherwise. Measures are in millime
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -79,15 +79,15 @@ Block = Heading | Paragraph | Note | Table | Figure
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """First page, from the top. `number` and `date` as printed; `addressees` without dash and punctuation."""
+    """First page, from the top, in lines as printed; `addressees` without dash and punctuation."""
 
-    parent: str
-    issuer: str
+    parent: tuple[str, ...]
+    issuer: tuple[str, ...]
     number: str
     place_date: str
     mark: str
     kind: str
-    subject: str
+    subject: tuple[str, ...]
     addressees: tuple[str, ...]
 
 
@@ -125,6 +125,32 @@ class Document:
     closing: Closing
     appendices: tuple[Appendix, ...]
     data: Mapping[str, Any] = field(repr=False)
+
+
+def leads(blocks: Sequence[Block], index: int) -> bool:
+    """True for a paragraph that introduces the table after it, and so must stay on its page."""
+    return isinstance(blocks[index], Paragraph) and any(isinstance(after, Table) for after in blocks[index + 1:index + 2])
+
+
+def first_upper(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def balanced(text: str, room: int) -> tuple[str, ...]:
+    """The text in as few lines of about `room` letters as it needs, of nearly equal length, broken between words."""
+    words = text.split()
+    wanted = max(1, -(-len(" ".join(words)) // room))
+    ideal = len(" ".join(words)) / wanted
+    lines: list[str] = []
+    line = ""
+    for word in words:
+        longer = f"{line} {word}".strip()
+        if line and len(lines) + 1 < wanted and len(longer) - ideal > ideal - len(line):
+            lines.append(line)
+            longer = word
+        line = longer
+    return (*lines, line)
 
 
 def paragraph(text: str, *, item: bool = False) -> Paragraph:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ops.moment import human
 from ops.report.facts import BLANK, MISSING, WORDS, Facts
 from ops.report.tree import Block, Column, Heading, Table, paragraph
@@ -15,6 +17,8 @@ def year(facts: Facts) -> list[Block]:
     return [
         Heading(1, "III. Tình hình năm báo cáo"),
         Heading(2, "1. Kết quả các biện pháp bảo đảm an toàn"),
+        paragraph("Tỷ lệ đạt tính trên thời gian có số liệu; độ phủ tính trên cả kỳ. Tình trạng từng điều khoản của quy chế "
+                  "tại Phụ lục III."),
         *_groups(facts),
         Heading(2, "2. Sự cố trong năm"),
         *_events(facts),
@@ -34,8 +38,9 @@ def _groups(facts: Facts) -> list[Block]:
         blocks.append(Heading(3, f"{letter or 'g'}) {name}"))
         rows = [row for item in controls for row in _rows(item, facts)]
         if not any(item.coverage for item in controls):
-            blocks.append(paragraph(f"Chưa có số liệu trong kỳ (**{MISSING}**)."))
-        if rows:
+            names = "; ".join(facts.register.name(item.duty).vi for item in controls)
+            blocks.append(paragraph(f"Chưa có số liệu trong kỳ (**{MISSING}**)" + (f": {names}." if names else ".")))
+        else:
             blocks.append(Table(_COLUMNS, tuple(rows), 11))
     return blocks
 
@@ -51,15 +56,14 @@ def _rows(item: Control, facts: Facts) -> list[tuple[str, ...]]:
     if not item.subjects:
         return [(name, "–", WORDS[item.verdict], MISSING, "0%", "–")]
     if item.private:
-        whole = Subject(f"{len(item.subjects)} đối tượng", item.verdict, item.coverage, item.sums, item.at_risk_seconds)
+        whole = Subject(_people(len(item.subjects)), item.verdict, item.coverage, item.sums, item.at_risk_seconds)
         return [_row(name, whole)]
-    attested = item.duty.startswith("attest:")
-    return [_row(name if index == 0 else "", subject if not attested else _attested(subject))
+    return [_row(name if index == 0 else "", replace(subject, name=facts.register.subject(subject.name)))
             for index, subject in enumerate(item.subjects)]
 
 
-def _attested(subject: Subject) -> Subject:
-    return Subject(f"Xác nhận {subject.name}", subject.verdict, subject.coverage, subject.sums, subject.at_risk_seconds)
+def _people(count: int) -> str:
+    return "không in tên" if count == 1 else f"{count} đối tượng (ghi đối tượng kém nhất)"
 
 
 def _row(name: str, subject: Subject) -> tuple[str, ...]:
@@ -85,7 +89,7 @@ def _events(facts: Facts) -> list[Block]:
         blocks.append(paragraph(f"Hệ thống ghi nhận {len(lines)} lần một biện pháp chuyển sang không đạt.{rest}"))
         rows = []
         for line in shown:
-            subject = "(không in tên)" if facts.private(line.duty) else line.subject
+            subject = "(không in tên)" if facts.private(line.duty) else facts.register.subject(line.subject)
             rows.append((human(line.time), facts.register.name(line.duty).vi, subject, line.id))
         columns = (Column("Thời điểm", 34), Column("Biện pháp", 66), Column("Đối tượng", 30), Column("Bằng chứng", 30))
         blocks.append(Table(columns, tuple(rows), 11))

@@ -70,8 +70,14 @@ class Store(StoreView):
         from ops.store import schema
         from ops.store.writer import put
 
-        row = {"digest": digest, "site": site, "change": change, "args": canonical(args).decode(), "body": body,
-               "made": micros(made)}
+        row = {
+            "digest": digest,
+            "site": site,
+            "change": change,
+            "args": canonical(args).decode(),
+            "body": body,
+            "made": micros(made),
+        }
         with self._begun() as connection, told(self.place):
             put(connection, schema.plans, row)
 
@@ -105,8 +111,10 @@ def open_store(url: str, signer: Signer | None = None, *, create: bool = True) -
     if not url.startswith("postgresql+psycopg:"):
         raise UsageError(
             say("không hiểu địa chỉ kho: {u}", "not a store address: {u}", u=re.sub(r"//[^@/]*@", "//", url)),
-            say("sqlite:////đường/dẫn/kho.db hoặc postgresql+psycopg://…", "sqlite:////path/store.db or "
-                "postgresql+psycopg://…"),
+            say(
+                "sqlite:////đường/dẫn/kho.db hoặc postgresql+psycopg://…",
+                "sqlite:////path/store.db or postgresql+psycopg://…",
+            ),
         )
     return _open_server(url, signer, create)
 
@@ -115,7 +123,9 @@ def _open_sqlite(url: str, signer: Signer | None, create: bool) -> Store:
     path = Path(url.removeprefix("sqlite:///"))
     place = str(path)
     if not url.startswith("sqlite:///") or place in ("", ".", ":memory:"):
-        raise UsageError(say("kho cần một tệp: sqlite:////đường/dẫn/kho.db", "a store needs a file: sqlite:////path/x.db"))
+        raise UsageError(
+            say("kho cần một tệp: sqlite:////đường/dẫn/kho.db", "a store needs a file: sqlite:////path/x.db")
+        )
     if not create and (not path.is_file() or path.stat().st_size == 0):
         raise absent(place)
     try:
@@ -129,8 +139,11 @@ def _open_sqlite(url: str, signer: Signer | None, create: bool) -> Store:
         connection = connect_sqlite(path)
         try:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchone() if (
-                "alembic_version" in tables) else None
+            found = (
+                connection.execute("SELECT version_num FROM alembic_version").fetchone()
+                if ("alembic_version" in tables)
+                else None
+            )
         finally:
             connection.close()
     store = Store(url, SqliteDoor(path, place), signer)
@@ -166,8 +179,12 @@ def _bring_up(store: Store, found: str, create: bool) -> None:
             raise absent(store.place)
         if found > NEWEST:
             raise GaccongError(
-                say("kho {p} do bản gaccong mới hơn ghi ({v})", "the store {p} was written by a newer gaccong ({v})",
-                    p=store.place, v=found),
+                say(
+                    "kho {p} do bản gaccong mới hơn ghi ({v})",
+                    "the store {p} was written by a newer gaccong ({v})",
+                    p=store.place,
+                    v=found,
+                ),
                 say("nâng cấp gaccong trên máy này", "upgrade gaccong on this machine"),
             )
         from ops.store.migrate import upgrade

@@ -62,8 +62,10 @@ def _server(error: BaseException, place: str) -> GaccongError:
     if not state or state.startswith(_UNREACHED):
         return GaccongError(
             say("không nối được kho {p}: {e}", "cannot reach the store {p}: {e}", p=place, e=_first_line(error)),
-            say("xem máy chủ PostgreSQL có chạy không, và địa chỉ trong cấu hình",
-                "see whether the PostgreSQL server runs, and the address in the configuration"),
+            say(
+                "xem máy chủ PostgreSQL có chạy không, và địa chỉ trong cấu hình",
+                "see whether the PostgreSQL server runs, and the address in the configuration",
+            ),
         )
     return _other(place, _first_line(error))
 
@@ -71,8 +73,11 @@ def _server(error: BaseException, place: str) -> GaccongError:
 def full(place: str) -> GaccongError:
     """No room: the whole transaction was taken back."""
     return GaccongError(
-        say("đĩa chứa kho {p} đã đầy; không ghi gì dở dang", "the disk of the store {p} is full; nothing half-written "
-            "stays", p=place),
+        say(
+            "đĩa chứa kho {p} đã đầy; không ghi gì dở dang",
+            "the disk of the store {p} is full; nothing half-written stays",
+            p=place,
+        ),
         say("dọn chỗ trên đĩa (df -h), rồi chạy lại: gaccong run", "make room (df -h), then again: gaccong run"),
     )
 
@@ -80,8 +85,11 @@ def full(place: str) -> GaccongError:
 def locked(place: str) -> Busy:
     """Somebody else wrote for longer than we wait."""
     return Busy(
-        say("kho {p} đang bị chương trình khác giữ quá 30 giây", "the store {p} is held by another program for over "
-            "30 seconds", p=place),
+        say(
+            "kho {p} đang bị chương trình khác giữ quá 30 giây",
+            "the store {p} is held by another program for over 30 seconds",
+            p=place,
+        ),
         say("chờ lần gaccong kia xong rồi chạy lại", "let the other gaccong finish, then run again"),
     )
 
@@ -90,8 +98,10 @@ def readonly(place: str) -> GaccongError:
     """The file, its folder or the server does not let us write."""
     return GaccongError(
         say("kho {p} chỉ đọc, không ghi được", "the store {p} is read-only", p=place),
-        say("chạy bằng tài khoản của gaccong; xem quyền của tệp và thư mục",
-            "run as the account of gaccong; look at the rights of file and folder"),
+        say(
+            "chạy bằng tài khoản của gaccong; xem quyền của tệp và thư mục",
+            "run as the account of gaccong; look at the rights of file and folder",
+        ),
     )
 
 

@@ -159,13 +159,17 @@ class StoreView:
         start = digest.strip().lower()
         if len(start) < 8 or not set(start) <= set("0123456789abcdef"):
             raise UsageError(
-                say("mã kế hoạch cần ít nhất 8 chữ số hex: {d}", "a plan's digest needs at least 8 hex digits: {d}",
-                    d=digest),
+                say(
+                    "mã kế hoạch cần ít nhất 8 chữ số hex: {d}",
+                    "a plan's digest needs at least 8 hex digits: {d}",
+                    d=digest,
+                ),
                 say("xem mã: gaccong plan …", "see the digest: gaccong plan …"),
             )
         rows = self._door.rows(
             "SELECT digest, site, change, args, body, made FROM plans WHERE digest >= :start AND digest < :end LIMIT 2",
-            start=start, end=start + "g",
+            start=start,
+            end=start + "g",
         )
         if len(rows) > 1:
             raise UsageError(
@@ -200,7 +204,9 @@ class StoreView:
         while True:
             rows = self._door.rows(
                 "SELECT seq, body FROM lines WHERE site = :site AND seq > :after ORDER BY seq LIMIT :page",
-                site=site, after=after, page=_PAGE,
+                site=site,
+                after=after,
+                page=_PAGE,
             )
             yield from (bytes(row[1]) for row in rows)
             if len(rows) < _PAGE:
@@ -225,7 +231,18 @@ def _state(row: Row) -> State:
     site, duty, subject, verdict, since, seen_at, said, evidence, every, pending, count, pending_since = row
     told = json.loads(said)
     return State(
-        site, duty, subject, Verdict(verdict), moment_of(int(since)), moment_of(int(seen_at)), text_of(told["detail"]),
-        told["measures"], told["next"], int(evidence), float(every), Verdict(pending) if pending else None, int(count),
+        site,
+        duty,
+        subject,
+        Verdict(verdict),
+        moment_of(int(since)),
+        moment_of(int(seen_at)),
+        text_of(told["detail"]),
+        told["measures"],
+        told["next"],
+        int(evidence),
+        float(every),
+        Verdict(pending) if pending else None,
+        int(count),
         moment_of(int(pending_since)) if pending_since is not None else None,
     )

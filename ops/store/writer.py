@@ -36,7 +36,11 @@ class Writer:
     """Gathers what one transaction writes. Made by `Store.transaction`."""
 
     def __init__(
-        self, connection: Connection, site: str, now: datetime | Callable[[], datetime], signer: Signer | None,
+        self,
+        connection: Connection,
+        site: str,
+        now: datetime | Callable[[], datetime],
+        signer: Signer | None,
         accept_clock: bool,
     ) -> None:
         self._connection = connection
@@ -66,7 +70,8 @@ class Writer:
         if self._frontier.size != row.lines or self._frontier.root().hex() != row.root:
             raise LedgerError(
                 say("đầu sổ chứng cứ trong kho không khớp", "the head of the ledger in the store does not fit"),
-                say("gaccong ledger verify", "gaccong ledger verify"), site=self.site,
+                say("gaccong ledger verify", "gaccong ledger verify"),
+                site=self.site,
             )
         self._leaf = str(row.leaf)
         self._last = moment_of(int(row.time)) if row.lines else None
@@ -78,16 +83,34 @@ class Writer:
         if _OWN & fields.keys() or "\0" in f"{self.site}{kind}{duty}{subject}":
             raise ValueError(f"a NUL in a name, or fields of the ledger's own: {sorted(_OWN & fields.keys())}")
         seq, time = self._frontier.size + 1, self._time()
-        stored = canonical({
-            **fields, "v": VERSION, "site": self.site, "seq": seq, "prev": self._leaf, "time": stamp(time),
-            "kind": kind, "duty": duty, "subject": subject,
-        })
+        stored = canonical(
+            {
+                **fields,
+                "v": VERSION,
+                "site": self.site,
+                "seq": seq,
+                "prev": self._leaf,
+                "time": stamp(time),
+                "kind": kind,
+                "duty": duty,
+                "subject": subject,
+            }
+        )
         body = json.loads(stored)
         leaf = leaf_hash(stored)
-        self._lines.append({
-            "site": self.site, "seq": seq, "time": micros(time), "kind": kind, "duty": duty, "subject": body["subject"],
-            "intent": fields.get("intent") if kind == "outcome" else None, "leaf": leaf.hex(), "body": stored,
-        })
+        self._lines.append(
+            {
+                "site": self.site,
+                "seq": seq,
+                "time": micros(time),
+                "kind": kind,
+                "duty": duty,
+                "subject": body["subject"],
+                "intent": fields.get("intent") if kind == "outcome" else None,
+                "leaf": leaf.hex(),
+                "body": stored,
+            }
+        )
         self._frontier.append(leaf)
         self._leaf, self._last = leaf.hex(), time
         return Evidence(self.site, seq, time, kind, duty, body["subject"], body, leaf.hex())
@@ -97,13 +120,16 @@ class Writer:
         if signer is None:
             raise GaccongError(
                 say("chưa có khóa ký nên không ghi được sổ chứng cứ", "no signing key: the ledger cannot be written"),
-                say("gaccong run", "gaccong run"), site=self.site,
+                say("gaccong run", "gaccong run"),
+                site=self.site,
             )
         if self._vkey and self._vkey != signer.public:
             raise LedgerError(
                 say("sổ này do khóa khác ký: {k}", "this ledger is signed by another key: {k}", k=self._vkey),
-                say("đặt lại đúng tệp khóa ký; nếu mất khóa, giữ kho cũ làm chứng cứ và mở kho mới",
-                    "put the right key file back; if it is lost, keep this store as evidence and begin a new one"),
+                say(
+                    "đặt lại đúng tệp khóa ký; nếu mất khóa, giữ kho cũ làm chứng cứ và mở kho mới",
+                    "put the right key file back; if it is lost, keep this store as evidence and begin a new one",
+                ),
                 site=self.site,
             )
         return signer
@@ -115,10 +141,16 @@ class Writer:
         if last - self.now <= SLACK:
             return last
         raise ClockError(
-            say("đồng hồ máy ({n}) chạy trước dòng chứng cứ cuối ({t})",
-                "this machine's clock ({n}) stands before the last evidence ({t})", n=human(self.now), t=human(last)),
-            say("sửa đồng hồ; nếu giờ bây giờ mới đúng: gaccong run --accept-clock",
-                "mend the clock; if it is right now: gaccong run --accept-clock"),
+            say(
+                "đồng hồ máy ({n}) chạy trước dòng chứng cứ cuối ({t})",
+                "this machine's clock ({n}) stands before the last evidence ({t})",
+                n=human(self.now),
+                t=human(last),
+            ),
+            say(
+                "sửa đồng hồ; nếu giờ bây giờ mới đúng: gaccong run --accept-clock",
+                "mend the clock; if it is right now: gaccong run --accept-clock",
+            ),
             site=self.site,
         )
 
@@ -127,10 +159,17 @@ class Writer:
         said = {"detail": state.detail.json(), "measures": dict(state.measures), "next": state.next}
         subject = nfc(state.subject)
         self._states[state.duty, subject] = {
-            "site": self.site, "duty": state.duty, "subject": subject, "verdict": state.verdict.value,
-            "since": micros(state.since), "seen_at": micros(state.seen_at), "said": _json(said),
-            "evidence": state.evidence, "every_seconds": state.every_seconds,
-            "pending": state.pending.value if state.pending else None, "pending_count": state.pending_count,
+            "site": self.site,
+            "duty": state.duty,
+            "subject": subject,
+            "verdict": state.verdict.value,
+            "since": micros(state.since),
+            "seen_at": micros(state.seen_at),
+            "said": _json(said),
+            "evidence": state.evidence,
+            "every_seconds": state.every_seconds,
+            "pending": state.pending.value if state.pending else None,
+            "pending_count": state.pending_count,
             "pending_since": micros(state.pending_since) if state.pending_since else None,
         }
 
@@ -140,15 +179,24 @@ class Writer:
 
     def add_flip(self, duty: str, subject: str, flip: Flip) -> None:
         """A transition, for availability sums."""
-        self._flips.append({
-            "site": self.site, "duty": duty, "subject": nfc(subject), "time": micros(flip.time),
-            "verdict": flip.verdict.value,
-        })
+        self._flips.append(
+            {
+                "site": self.site,
+                "duty": duty,
+                "subject": nfc(subject),
+                "time": micros(flip.time),
+                "verdict": flip.verdict.value,
+            }
+        )
 
     def mark_ran(self, duty: str, key: str, at: datetime, due: datetime | None = None) -> None:
         """The last start of a duty under `key`, and when it comes due again if that is known."""
         self._runs[duty, key] = {
-            "site": self.site, "duty": duty, "key": key, "at": micros(at), "due": micros(due) if due else None,
+            "site": self.site,
+            "duty": duty,
+            "key": key,
+            "at": micros(at),
+            "due": micros(due) if due else None,
         }
 
     # ------------------------------------------------------------------ laying down
@@ -193,16 +241,22 @@ def put(connection: Connection, table: Table, row: Mapping[str, Any], *, replace
     keys = [column.name for column in table.primary_key]
     insert = make(table).values(**row)
     if replace:
-        connection.execute(insert.on_conflict_do_update(
-            index_elements=keys, set_={name: value for name, value in row.items() if name not in keys}
-        ))
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=keys, set_={name: value for name, value in row.items() if name not in keys}
+            )
+        )
     else:
         connection.execute(insert.on_conflict_do_nothing(index_elements=keys))
 
 
 @contextmanager
 def writing(
-    connection: Connection, place: str, site: str, now: datetime | Callable[[], datetime], signer: Signer | None,
+    connection: Connection,
+    place: str,
+    site: str,
+    now: datetime | Callable[[], datetime],
+    signer: Signer | None,
     accept_clock: bool,
 ) -> Iterator[Writer]:
     """A writer whose gathered rows are laid down when the block ends well. The caller owns begin and commit."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +22,21 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def room(tmp_path: Path, template: Path) -> Room:
     """A site with a repository of its own."""
     return Room(tmp_path, template)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MiB. Needs root; where CI=true a missing root fails instead of skipping."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "gaccong-test", str(place)], capture_output=True,
+                          text=True, timeout=30)
+    if done.returncode != 0:
+        reason = f"cannot mount a small tmpfs: {done.stderr.strip()}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True, timeout=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,8 +175,7 @@ def test_a_file_that_restic_passed_over_is_a_loss(room: Room) -> None:
     plan = room.plan()
     *before, copy = plan.steps
     room.carry(tuple(before))
-    argv = copy.argv[:3] + ("--exclude", "b.jpg") + copy.argv[3:]
-    room.carry((type(copy)(copy.why, ("restic", "-r", *argv[2:]), env=copy.env, secrets=copy.secrets),))
+    room.carry((replace(copy, argv=(*copy.argv[:4], "--exclude", "b.jpg", *copy.argv[4:])),))
     finding = room.look(contents, "user")["user"]
     assert finding.verdict == "broken"
     assert "b.jpg" in finding.detail.vi
