@@ -50,16 +50,16 @@ class Lock:
         return False
 
 
-# in this order: "permission denied" also comes with "is there a repository", a full disk with "unable to create lock"
+# in this order: "permission denied" and an unreachable host also come with "is there a repository", a full disk with "unable to create lock"
 _SIGNS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("password", 12, ("wrong password or no key found",)),
     ("disk_full", 0, ("no space left on device", "disk quota exceeded")),
     ("permission", 0, ("permission denied", "read-only file system", "operation not permitted")),
     ("locked", 11, ("already locked",)),
-    ("no_repository", 10, ("is there a repository at the following location", "repository does not exist",
-                           "unable to open config file")),
     ("unreachable", 0, ("connection refused", "no such host", "i/o timeout", "network is unreachable",
                         "connection reset", "context deadline exceeded")),
+    ("no_repository", 10, ("is there a repository at the following location", "repository does not exist",
+                           "unable to open config file")),
     ("damaged", 0, ("repository contains errors", "ciphertext verification failed", "does not match id",
                     "invalid data returned", "hash mismatch", "wrong data returned", "data corruption")),
 )

@@ -19,7 +19,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,13 @@ from ops.model import Finding, Site, State, Text, Verdict, nfc, say
 from ops.moment import local_day, stamp, utcnow
 from ops.policy import Policy
 from ops.run import Here, Runner
+from ops.schedule import check_due
 from ops.secrets import Secret
 from ops.store import Store, Writer
 
 THREADS = 16
+AGAIN = timedelta(minutes=15)
+"""A check that could not see is asked again after this, or after its own rhythm if that is shorter."""
 log = logging.getLogger("gaccong")
 
 
@@ -187,6 +190,17 @@ class Engine:
         asked = list(ctx.subjects) or known
         return [Finding(subject, Verdict.UNSEEN, why, next=command) for subject in asked], False
 
+    def due(self, site: Site) -> list[Check]:
+        """The checks whose rhythm has come. One that could not see looks again soon: what it lacked may be there now."""
+        ran, now = self.store.ran(site.id), self.clock()
+        found = []
+        for check in self.catalog.checks:
+            last, blind = ran.get((check.name, "look")), ran.get((check.name, "blind"))
+            every = min(check.every, AGAIN) if blind is not None and blind == last else check.every
+            if check_due(every, last, now):
+                found.append(check)
+        return found
+
     # ------------------------------------------------------------------ recording
 
     def record(self, site: Site, check: Check, findings: Sequence[Finding], now: datetime, whole: bool) -> list[Row]:
@@ -206,6 +220,8 @@ class Engine:
                 writer.mark_ran(check.name, "daily", now)
                 rows = [row if row.evidence else replace(row, evidence=line.id) for row in rows]
             writer.mark_ran(check.name, "look", now)
+            if any(found.verdict is Verdict.UNSEEN for found in findings):
+                writer.mark_ran(check.name, "blind", now)
         return rows
 
     def _fold(

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ops.errors import GaccongError, LedgerError
 from ops.model import Text, nfc, say
@@ -168,3 +173,148 @@ def verify_book(lines: Iterable[bytes], checkpoints: Iterable[str], vkey: str, e
     return Verification(
         ok, found.lines, found.first_bad, Text(vi, en), found.anchored, found.intact, found.complete, found.root
     )
+
+
+# ---------------------------------------------------------------------- the book
+
+
+class Shelf(Protocol):
+    """What `write_book` reads: the store, or a snapshot of it."""
+
+    def snapshot(self) -> AbstractContextManager[Shelf]:
+        """The same onto one unmoving state, so that lines and checkpoints fit together."""
+
+    def sites(self) -> list[str]:
+        """Ids of the sites that have a ledger."""
+
+    def raw_lines(self, site: str) -> Iterator[bytes]:
+        """Stored bytes of each line."""
+
+    def checkpoints(self, site: str) -> list[str]:
+        """Signed notes, smallest first."""
+
+    def vkey(self, site: str) -> str:
+        """The key that signs them."""
+
+
+def write_book(target: Path, view: Shelf, sites: Iterable[str] = ()) -> list[Path]:
+    """Writes the ledger of some sites (default: all) as a folder that anybody can check; gives the books' folders.
+
+    One site stands in `target` itself, several in a subfolder each. The folder appears whole or not at all, readable
+    by its owner only; an older book in its place is replaced, any other non-empty folder is refused.
+    """
+    target = Path(target).resolve()
+    _refuse_stranger(target)
+    with view.snapshot() as fixed:
+        wanted = list(sites) or [site for site in fixed.sites() if fixed.checkpoints(site)]
+        odd = [site for site in wanted if not fixed.checkpoints(site) or site in (".", "..") or "/" in site]
+        if odd or not wanted:
+            raise GaccongError(
+                say(
+                    "chưa có sổ chứng cứ nào để xuất: {s}", "there is no ledger to export: {s}", s=", ".join(odd) or "-"
+                ),
+                say("gaccong run", "gaccong run"),
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        try:
+            _fill(temporary, fixed, wanted)
+            _put_in_place(temporary, target)
+        except OSError as error:
+            raise GaccongError(
+                say(
+                    "không ghi được sổ {t}: {e}", "cannot write the book {t}: {e}", t=target, e=error.strerror or error
+                ),
+                say("xem quyền thư mục và dung lượng đĩa", "look at the folder's rights and the room on the disk"),
+            ) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return [target] if len(wanted) == 1 else [target / site for site in wanted]
+
+
+def _refuse_stranger(target: Path) -> None:
+    """Raises unless `target` is absent, empty, or nothing but a book."""
+    if not target.exists() and not target.is_symlink():
+        return
+    found = list(target.rglob("*")) if target.is_dir() else [target]
+    ours = all(place.is_dir() or (place.name in BOOK and len(place.relative_to(target).parts) <= 2) for place in found)
+    if not target.is_dir() or (found and not (ours and any(place.name == "ledger.jsonl" for place in found))):
+        raise GaccongError(
+            say(
+                "{t} đã có thứ khác, không phải sổ chứng cứ; không ghi đè",
+                "{t} holds something else; not written over",
+                t=target,
+            ),
+            say("chọn một thư mục mới", "choose a new folder"),
+        )
+
+
+def _fill(folder: Path, view: Shelf, sites: Sequence[str]) -> None:
+    from ops import verifier
+
+    for site in sites:
+        place = folder if len(sites) == 1 else folder / site
+        place.mkdir(exist_ok=True, mode=0o700)
+        _write(place / "ledger.jsonl", (line + b"\n" for line in view.raw_lines(site)))
+        _write(place / "checkpoints.txt", ["\n\n".join(view.checkpoints(site)).encode()])
+        _write(place / "key.txt", [f"{view.vkey(site)}\n".encode()])
+    _write(folder / "README.txt", [_README.encode()])
+    _write(folder / "verifier.py", [Path(verifier.__file__).read_bytes()])
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.writelines(parts)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    """Renames the finished folder to its name; an older book steps aside first and comes back if that fails."""
+    aside = temporary.with_name(f"{temporary.name}.old")
+    if target.is_dir() and any(target.iterdir()):
+        target.rename(aside)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if aside.exists():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+BOOK = ("ledger.jsonl", "checkpoints.txt", "key.txt", "README.txt", "verifier.py")
+_README = """\
+SỔ CHỨNG CỨ CỦA CỔNG THÔNG TIN
+
+Thư mục này là bản sao nguyên vẹn của sổ chứng cứ, ai cũng tự kiểm tra được, không cần phần mềm gaccong:
+
+    pip install cryptography
+    python3 verifier.py . --key KHÓA --expect SỐ:MÃ
+
+KHÓA và SỐ:MÃ (đầu sổ) lấy từ báo cáo đã ký hoặc nơi khác đã giữ, không lấy từ chính thư mục này. Nếu nghi ngờ, lấy
+verifier.py từ nguồn khác. Kết quả 0 là đạt, 1 là không đạt; dòng sai đầu tiên được nêu rõ.
+
+  ledger.jsonl     mỗi dòng một chứng cứ (JSON theo RFC 8785), đúng từng byte như đã lưu
+  checkpoints.txt  các dấu ký: tên sổ, số dòng, mã gốc cây băm, chữ ký Ed25519; cách nhau hai dòng trống
+  key.txt          khóa công khai đã ký
+  verifier.py      chương trình kiểm tra, ngắn để đọc được hết
+
+Sổ có thể chứa tên người và tài khoản: giữ như tài liệu nội bộ.
+
+THE BOOK OF EVIDENCE OF A WEBSITE
+
+This folder is a true copy of the ledger, which anybody can check without gaccong, with the two commands above. Take
+KEY and SIZE:ROOT (a head) from a signed report or another place where they were kept, never from this folder; if in
+doubt, take verifier.py from elsewhere too. Exit code 0: it holds; 1: it does not, and the first bad line is named.
+
+  ledger.jsonl     a piece of evidence a line (JSON by RFC 8785), byte for byte as stored
+  checkpoints.txt  signed notes (C2SP): origin, number of lines, RFC 6962 root, Ed25519; two blank lines between
+  key.txt          the public key that signed them
+  verifier.py      the program that checks, short enough to be read whole
+
+How it fits together: leaf = SHA-256(0x00, line); node = SHA-256(0x01, left, right); each line carries its number
+(`seq`, from 1) and the hex leaf hash of the line before (`prev`). Every transaction ended in one signed checkpoint.
+The book may name persons and accounts: keep it as an internal paper.
+"""

@@ -67,7 +67,14 @@ def from_validation(
 ) -> list[Mistake]:
     """The mistakes behind a pydantic error, each at its line. Values are not shown: one might be a secret."""
     schema = model.model_json_schema()
-    return [_one(found, schema, file, lines, prefix) for found in error.errors(include_url=False, include_input=False)]
+    found = error.errors(include_url=False, include_input=False)
+    return [_one(one, schema, file, lines, prefix) for one in found if not _follows(one, found)]
+
+
+def _follows(one: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """True for "too few entries" where an entry was itself wrong: that is the mistake, this only its echo."""
+    loc = one["loc"]
+    return one["type"] == "too_short" and any(o["loc"][: len(loc)] == loc and o["loc"] != loc for o in found)
 
 
 def _one(
@@ -134,6 +141,7 @@ def _keys_at(whole: dict[str, Any], node: dict[str, Any], loc: tuple[str | int, 
         return _keys_at(whole, node.get("items", {}), rest)
     below = node.get("properties", {}).get(head)
     if below is None:
-        more = node.get("additionalProperties")
+        # a table with free names: its values' model stands under one of these two
+        more = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
         return _keys_at(whole, more, rest) if isinstance(more, dict) else set()
     return _keys_at(whole, below, rest)

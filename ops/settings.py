@@ -6,6 +6,7 @@ the configuration, which validates `[site.NAME.<folder>]` with it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +37,8 @@ class DomainSettings(Strict):
 
 def _absolute(value: Path, info: ValidationInfo) -> Path:
     base = (info.context or {}).get("base")
-    return value if base is None or value.is_absolute() else Path(base) / value
+    # lexically, so that a path reads the same in every plan: `sites/../www` is `www`
+    return Path(os.path.normpath(value if base is None else Path(base) / value))
 
 
 Place = Annotated[Path, AfterValidator(_absolute)]
@@ -60,7 +62,7 @@ def _reference(value: str, info: ValidationInfo) -> str:
         kind = secrets.kind_of(value)
         if kind != "file":
             return value
-        path = base / Path(value.partition(":")[2]).expanduser()
+        path = Path(os.path.normpath(base / Path(value.partition(":")[2]).expanduser()))
         if path.exists():
             secrets.resolve(f"file:{path}", base)
     except SecretError as error:

@@ -42,7 +42,7 @@ class Signer:
         self._key = key
         public = key.public_key().public_bytes_raw()
         self._hash = key_hash(self.name, public)
-        self.public = f"{self.name}+{self._hash.hex()}+{base64.b64encode(_ED25519 + public).decode()}"
+        self.public = _vkey(Key(self.name, self._hash, public))
 
     def __repr__(self) -> str:
         return f"Signer({self.public})"
@@ -97,15 +97,19 @@ def key_hash(name: str, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + _ED25519 + public).digest()[:4]
 
 
+def _vkey(key: Key) -> str:
+    return f"{key.name}+{key.hash.hex()}+{base64.b64encode(_ED25519 + key.public).decode()}"
+
+
 def parse_vkey(vkey: str) -> Key:
     """A public key line taken apart and checked against its own hash. Raises LedgerError."""
     try:
-        name, found_hash, encoded = vkey.strip().split("+", 2)
+        name, _, encoded = vkey.strip().split("+", 2)
         raw = base64.b64decode(encoded, validate=True)
-        key = Key(_good_name(name), bytes.fromhex(found_hash), raw[1:])
-        if raw[:1] != _ED25519 or len(raw) != 33 or key_hash(key.name, key.public) != key.hash:
+        key = Key(_good_name(name), key_hash(name, raw[1:]), raw[1:])
+        if raw[:1] != _ED25519 or len(raw) != 33 or vkey.strip() != _vkey(key):
             raise ValueError
-    except ValueError:
+    except (ValueError, LedgerError):
         raise LedgerError(
             say("đây không phải khóa công khai của sổ chứng cứ", "this is not a ledger's public key"),
             say("dạng đúng: tên+8 chữ số hex+base64", "the right form: name+8 hex digits+base64"),
@@ -121,13 +125,9 @@ def verify_note(note: str, vkey: str) -> str:
     key = parse_vkey(vkey)
     text, blank, signatures = note.rpartition("\n\n")
     for line in signatures.splitlines() if blank else ():
-        dash, _, rest = line.partition(" ")
-        name, _, encoded = rest.partition(" ")
-        if dash != "—" or name != key.name:
-            continue
         with suppress(ValueError, InvalidSignature):
-            raw = base64.b64decode(encoded, validate=True)
-            if raw[:4] == key.hash:
+            raw = base64.b64decode(line.rpartition(" ")[2], validate=True)
+            if line == f"— {key.name} {base64.b64encode(key.hash + raw[4:]).decode()}":
                 Ed25519PublicKey.from_public_bytes(key.public).verify(raw[4:], (text + "\n").encode())
                 return text + "\n"
     raise LedgerError(

@@ -127,7 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("dir", type=Path)
     parser.add_argument("--key", default="", help="khóa công khai in trên báo cáo / public key printed on the report")
     parser.add_argument("--expect", default="", metavar="SIZE:ROOTHEX", help="đầu sổ đã giữ / a head that was kept")
-    parser.error = sys.exit  # type: ignore[assignment] - exit code 1, not 2
+    parser.error = sys.exit  # type: ignore[assignment, method-assign]  # code 1, not 2
     given, code = parser.parse_args(argv), 0
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     inner = [] if (given.dir / "ledger.jsonl").exists() else sorted(p for p in given.dir.glob("*") if p.is_dir())

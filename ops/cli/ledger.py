@@ -77,27 +77,26 @@ def verified(session: Session, name: str) -> int:
 
 
 def exported(session: Session, out: Path, name: str) -> None:
-    """Writes one book a site below `out`."""
+    """Writes the books to `out` (one site: right there; several: a folder each)."""
     from ops.ledger import write_book
     from ops.model import say
 
-    for site in session.sites(name):
-        store = session.reading
-        book = write_book(
-            out / site.id, store.raw_lines(site.id), store.checkpoints(site.id), session.public_key(site.id)
-        )
-        size, root = store.head(site.id)
-        if session.json:
-            session.document(
-                {"site": site.id, "book": str(book), "lines": size, "root": root, "key": session.public_key(site.id)}
-            )
+    sites = [site.id for site in session.sites(name)]
+    books = write_book(out, session.reading, sites)
+    told = []
+    for site, book in zip(sites, books, strict=True):
+        size, root = session.reading.head(site)
+        key = session.public_key(site)
+        told.append({"site": site, "book": str(book), "lines": size, "root": root, "key": key})
         session.say(
             say(
                 "{n} dòng bằng chứng → {b}\n  kiểm tra: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
                 "{n} lines of evidence → {b}\n  verify: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
                 n=size,
                 b=book,
-                k=session.public_key(site.id),
+                k=key,
                 r=root,
             )
         )
+    if session.json:
+        session.document({"books": told})

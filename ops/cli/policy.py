@@ -81,7 +81,12 @@ def audit(session: Session) -> int:
     bad = not found.sound
     if session.json:
         session.document(
-            {"orphans": list(found.orphans), "strays": list(found.strays), "unbuilt": {duty: list(clauses) for duty, clauses in found.unbuilt}, "ok": not bad}
+            {
+                "orphans": list(found.orphans),
+                "strays": list(found.strays),
+                "unbuilt": {duty: list(clauses) for duty, clauses in found.unbuilt},
+                "ok": not bad,
+            }
         )
         return int(bad)
     for one in found.orphans:

@@ -2,11 +2,15 @@
 
 import asyncio
 from fnmatch import fnmatchcase
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.cli.session import Session, run_lock
+
+if TYPE_CHECKING:
+    from ops.engine import Row
+    from ops.model import Site
 
 
 def add(app: typer.Typer, lang: str) -> None:
@@ -50,16 +54,11 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
     from ops.act import Actor
     from ops.duty import Check
     from ops.engine import Engine, Row
-    from ops.model import Site, say
-    from ops.schedule import check_due
+    from ops.model import Site
 
-    def due_checks(engine: Engine, site: Site) -> list[Check]:
-        ran, now = engine.store.ran(site.id), engine.clock()
-        return [
-            duty
-            for duty in session.catalog.checks
-            if fnmatchcase(duty.name, only) and (everything or check_due(duty.every, ran.get((duty.name, "look")), now))
-        ]
+    def chosen(engine: Engine, site: Site) -> list[Check]:
+        wanted = session.catalog.checks if everything else engine.due(site)
+        return [check for check in wanted if fnmatchcase(check.name, only)]
 
     def acts(actor: Actor, site: Site) -> list[Row]:
         return [
@@ -68,24 +67,57 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
             if fnmatchcase(change.name, only)
         ]
 
-    async def looks(engine: Engine, sites: list[Site]) -> list[Row]:
-        found = await asyncio.gather(
-            *(engine.look(site, check) for site in sites for check in due_checks(engine, site))
-        )
+    async def looks(engine: Engine, site: Site) -> list[Row]:
+        found = await asyncio.gather(*(engine.look(site, check) for check in chosen(engine, site)))
         return [row for rows in found for row in rows]
 
+    async def everywhere(engine: Engine, sites: list[Site]) -> list[list[Row] | BaseException]:
+        return await asyncio.gather(*(looks(engine, site) for site in sites), return_exceptions=True)
+
+    troubles: list[tuple[Site, BaseException]] = []
+    rows: list[Row] = []
     sites = session.sites(name)
     with run_lock(session.config.state, "run", wait, session.tell):
         engine = session.engine(clock_by)
         actor = session.actor(engine)
         try:
-            rows: list[Row] = []
             for site in sites:
-                actor.settle(site)
-                rows += acts(actor, site)
-            rows += asyncio.run(looks(engine, sites))
+                try:
+                    actor.settle(site)
+                    rows += acts(actor, site)
+                except Exception as error:  # one poisoned site must not stop the line
+                    troubles.append((site, error))
+            whole = [site for site in sites if site.id not in {found.id for found, _ in troubles}]
+            for site, result in zip(whole, asyncio.run(everywhere(engine, whole)), strict=True):
+                if isinstance(result, BaseException):
+                    troubles.append((site, result))
+                else:
+                    rows += result
         finally:
             engine.close()
+    for site, error in troubles:
+        rows.append(_poisoned(session, site, error))
+    code = _told(session, rows)
+    return 4 if any(getattr(error, "exit_code", 0) == 4 for _, error in troubles) else code
+
+
+def _poisoned(session: Session, site: "Site", error: BaseException) -> "Row":
+    """A site at which nothing more could be recorded: told, and unseen."""
+    from ops.engine import Row
+    from ops.errors import GaccongError
+    from ops.model import Text, Verdict, say
+
+    if isinstance(error, GaccongError):
+        text = Text(error.explain("vi"), error.explain("en"))
+    else:
+        text = say("lỗi: {e}", "error: {e}", e=f"{type(error).__name__}: {error}"[:500])
+    session.tell(Text(f"[{site.id}] {text.vi}", f"[{site.id}] {text.en}"))
+    return Row(site.id, "*", "*", Verdict.UNSEEN, text, "", "gaccong doctor")
+
+
+def _told(session: Session, rows: list["Row"]) -> int:
+    from ops.model import say
+
     if not rows:
         if session.json:
             session.document({"rows": []})

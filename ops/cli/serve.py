@@ -141,13 +141,9 @@ class Service:
 
     def _start_due(self, engine: "Engine", actor: "Actor", site: "Site") -> None:
         """One task for each due duty that is not already at work."""
-        from ops.schedule import check_due
-
         try:
-            ran, now = engine.store.ran(site.id), engine.clock()
-            for check in self.session.catalog.checks:
-                if check_due(check.every, ran.get((check.name, "look")), now):
-                    self._spawn(site, check.name, lambda check=check: engine.look(site, check))
+            for check in engine.due(site):
+                self._spawn(site, check.name, lambda check=check: engine.look(site, check))
             due = actor.due(site)
         except Exception:  # one poisoned site must not stop the line
             log.exception("site %s", site.id)

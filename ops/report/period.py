@@ -9,7 +9,7 @@ from ops.errors import UsageError
 from ops.model import Text, say
 from ops.moment import LOCAL
 
-_FORM = re.compile(r"(\d{4})(-calendar)?")
+_FORM = re.compile(r"([0-9]{4})(-calendar)?")
 
 
 def period(text: str, now: datetime) -> tuple[datetime, datetime, Text]:

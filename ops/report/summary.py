@@ -163,7 +163,7 @@ def coverage_table(facts: Facts) -> Table:
     for item in facts.lacking:
         remark = MISSING
         if not item.built:
-            remark = f"{MISSING}: phiên bản này chưa theo dõi"
+            remark = f"{MISSING}: chưa được theo dõi"
         elif not item.subjects:
             remark = f"{MISSING}: chưa có lần kiểm tra nào"
         rows.append((facts.register.name(item.duty).vi, percent(item.coverage), remark))

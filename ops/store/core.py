@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ops.errors import GaccongError, UsageError
 from ops.model import say
+from ops.store import doors
 from ops.store.doors import Door, EngineDoor, SqliteDoor, connect_sqlite, make_private_file
 from ops.store.trouble import absent, told
 from ops.store.view import StoreView, micros
@@ -58,9 +59,9 @@ class Store(StoreView):
         """
         from ops.store.writer import writing
 
-        with self._begun() as connection:
-            with writing(connection, self.place, site, now, self.signer, accept_clock) as writer:
-                yield writer
+        given = (self.place, site, now, self.signer, accept_clock)
+        with self._begun() as connection, writing(connection, *given) as writer:
+            yield writer
 
     def keep_plan(
         self, digest: str, site: str, change: str, args: Mapping[str, str], body: str, made: datetime
@@ -97,7 +98,8 @@ class Store(StoreView):
                 with told(self.place):
                     transaction.commit()
             except BaseException:
-                transaction.rollback()
+                with suppress(Exception):  # a lost connection has rolled back already; the first error counts
+                    transaction.rollback()
                 raise
 
 
@@ -201,7 +203,7 @@ def make_engine(url: str) -> Engine:
     from sqlalchemy import QueuePool, create_engine, event
 
     if not url.startswith("sqlite:"):
-        options = "-c lock_timeout=30s -c idle_in_transaction_session_timeout=10min -c timezone=UTC"
+        options = f"-c lock_timeout={int(doors.WAIT_SECONDS * 1000)} -c idle_in_transaction_session_timeout=10min -c timezone=UTC"
         return create_engine(url, connect_args={"connect_timeout": 10, "options": options}, pool_pre_ping=True)
     path = Path(url.removeprefix("sqlite:///"))
     # by its bare URL SQLAlchemy would take this for a database in memory, whose pool closes other threads' connections

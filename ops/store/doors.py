@@ -39,9 +39,9 @@ class Door(Protocol):
         """Lets go of kept connections."""
 
 
-def connect_sqlite(path: Path, *, wait: float = WAIT_SECONDS) -> sqlite3.Connection:
+def connect_sqlite(path: Path) -> sqlite3.Connection:
     """A connection as gaccong wants it: WAL, synchronous=FULL, foreign keys, a wait for locks, explicit BEGIN."""
-    connection = sqlite3.connect(path, timeout=wait, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode=WAL")

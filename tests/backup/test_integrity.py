@@ -75,9 +75,9 @@ def flip(pack: Path) -> None:
 
 def test_a_flipped_bit_is_found_by_a_full_rotation(room: Room) -> None:
     """At a quarter of the repository a look, one of four looks finds it, and is not counted as read."""
-    for number in range(12):
+    for number in range(6):
         (room.www / f"{number}.bin").write_bytes(os.urandom(20_000))
-        room.night()
+        room.night(prove=())
     packs = sorted((room.repository / "data").rglob("*"), key=lambda path: path.stat().st_size if path.is_file() else 0)
     size = reading.local_bytes(room.repository)
     room.more = {"read_gib_per_look": size / 3.5 / (1 << 30)}

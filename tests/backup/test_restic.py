@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -179,7 +180,7 @@ def test_lock_of_a_living_process_leaves_the_integrity_check_blind(room: Room) -
 
 def test_full_disk(room: Room, full_disk: Path) -> None:
     """The run fails with a full disk, says so, counts as nothing, and leaves earlier copies whole."""
-    room.repository.rename(full_disk / "kho")
+    shutil.move(room.repository, full_disk / "kho")
     room.repository = full_disk / "kho"
     room.site.settings["backup"] = room.settings()
     assert room.night()["outcome"] == "proved"

@@ -33,9 +33,9 @@ def test_the_main_job_from_nothing_to_a_verified_book(place: Place, tmp_path: Pa
     assert place.gaccong("ledger", "verify").returncode == 0
     book = tmp_path / "book"
     place.json("ledger", "export", "--out", str(book), code=0)
-    verifier = ["python3", str(book / "a" / "verifier.py"), str(book / "a")]
+    verifier = ["python3", str(book / "verifier.py"), str(book)]
     assert subprocess.run(verifier, capture_output=True, timeout=60, check=False).returncode == 0
-    lines = book / "a" / "ledger.jsonl"
+    lines = book / "ledger.jsonl"
     data = bytearray(lines.read_bytes())
     data[len(data) // 2] ^= 1
     lines.write_bytes(data)

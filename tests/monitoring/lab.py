@@ -178,7 +178,7 @@ class NameServer:
             reply.answer.append(dns.rrset.from_text(asked.name, 60, "IN", "CNAME", target + "."))
         elif (label, kind) in self.zone.records:
             reply.answer.append(dns.rrset.from_text(asked.name, 60, "IN", kind, *self.zone.records[label, kind]))
-        elif not label == "" and not any(known == label for known, _ in self.zone.records):
+        elif label and not any(known == label for known, _ in self.zone.records):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply.to_wire()
 

@@ -177,9 +177,9 @@ def test_a_full_disk_and_one_without_inodes() -> None:
 
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom monitoring.checks.disk import look\n"
-        "open('/mnt/f', 'wb').write(b'x' * 3950000); print(look('/mnt', 10).verdict)\n"
+        "open('/mnt/f', 'wb').write(b'x' * 4150000); print(look('/mnt', 10).verdict)\n"
     )
-    few = code.replace("open('/mnt/f', 'wb').write(b'x' * 3950000)", "[open(f'/mnt/{n}', 'w') for n in range(60)]")
+    few = code.replace("open('/mnt/f', 'wb').write(b'x' * 4150000)", "[open(f'/mnt/{n}', 'w') for n in range(60)]")
     import sys
 
     for options, script in (("size=4m", code), ("size=4m,nr_inodes=62", few)):

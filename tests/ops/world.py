@@ -13,8 +13,7 @@ from ops.catalog import Catalog
 from ops.config import Config, load
 from ops.duty import Duty
 from ops.engine import Engine
-def verify_book(*a):
-    return type("V", (), {"ok": True})
+from ops.ledger import verify_book
 from ops.model import Site
 from ops.signing import Signer
 from ops.store import Store, open_store

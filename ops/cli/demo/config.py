@@ -19,8 +19,18 @@ def write(demo: Demo) -> None:
 
 def _site(demo: Demo) -> str:
     return _SITE.format(
-        site=SITE, title=content.TITLE, expect=content.EXPECT, name=NAME, alias=ALIAS, url=demo.url, root=demo.root,
-        dns=demo.ports.dns, login=demo.login_url, https=demo.ports.https, linux=people.LINUX, editors=people.EDITORS,
+        site=SITE,
+        title=content.TITLE,
+        expect=content.EXPECT,
+        name=NAME,
+        alias=ALIAS,
+        url=demo.url,
+        root=demo.root,
+        dns=demo.ports.dns,
+        login=demo.login_url,
+        https=demo.ports.https,
+        linux=people.LINUX,
+        editors=people.EDITORS,
         control=people.CONTROL,
     )
 
@@ -117,6 +127,8 @@ table = "editors"
 login = "login"
 name = "name"
 role = "role"
+admin_roles = ["quản trị"]
+last_use = "last_login"
 enabled = "enabled"
 password = "password"
 hash = "pbkdf2_sha256"

@@ -16,8 +16,11 @@ from ops.model import nfc
 from ops.moment import LOCAL
 
 SECTIONS = (
-    ("gioi-thieu/", "Giới thiệu"), ("tin-tuc/", "Tin tức"), ("van-ban/", "Văn bản"),
-    ("thu-tuc/", "Thủ tục hành chính"), ("lien-he/", "Liên hệ"),
+    ("gioi-thieu/", "Giới thiệu"),
+    ("tin-tuc/", "Tin tức"),
+    ("van-ban/", "Văn bản"),
+    ("thu-tuc/", "Thủ tục hành chính"),
+    ("lien-he/", "Liên hệ"),
 )
 
 
@@ -98,8 +101,14 @@ def _article(first: str, second: str, day: date) -> str:
 def _documents(today: date) -> Iterator[Page]:
     for order, (number, kind, subject) in enumerate(content.DOCUMENTS):
         day = today - timedelta(days=200 - 15 * order)
-        rows = (("Số, ký hiệu", number), ("Loại văn bản", kind), ("Ngày ban hành", day_text(day)),
-                ("Cơ quan ban hành", content.EXPECT), ("Trích yếu", subject), ("Tình trạng", "Còn hiệu lực"))
+        rows = (
+            ("Số, ký hiệu", number),
+            ("Loại văn bản", kind),
+            ("Ngày ban hành", day_text(day)),
+            ("Cơ quan ban hành", content.EXPECT),
+            ("Trích yếu", subject),
+            ("Tình trạng", "Còn hiệu lực"),
+        )
         matter = escape(subject[0].lower() + subject[1:])
         body = _table(rows) + f"<p>Căn cứ chức năng, nhiệm vụ được giao; {matter}.</p>\n"
         yield Page(f"van-ban/{slug_of(number)}/", f"{kind} số {number}: {subject}", body, day)
@@ -107,8 +116,12 @@ def _documents(today: date) -> Iterator[Page]:
 
 def _procedures(today: date) -> Iterator[Page]:
     for slug, name, field, days, fee, papers in content.PROCEDURES:
-        rows = (("Lĩnh vực", field), ("Thời hạn giải quyết", f"{days} ngày làm việc"), ("Lệ phí", fee),
-                ("Nơi nộp", "Trung tâm Phục vụ hành chính công xã hoặc nộp trực tuyến"))
+        rows = (
+            ("Lĩnh vực", field),
+            ("Thời hạn giải quyết", f"{days} ngày làm việc"),
+            ("Lệ phí", fee),
+            ("Nơi nộp", "Trung tâm Phục vụ hành chính công xã hoặc nộp trực tuyến"),
+        )
         listed = "".join(f"<li>{escape(paper)}</li>\n" for paper in papers)
         body = _table(rows) + f"<h2>Thành phần hồ sơ</h2>\n<ul>\n{listed}</ul>\n"
         yield Page(f"thu-tuc/{slug}/", name, body, today - timedelta(days=60))

@@ -129,11 +129,15 @@ def _process(demo: Demo, name: str) -> psutil.Process | None:
 
 def _await(demo: Demo, service: Service) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not service.answers(demo):
-        if _process(demo, service.name) is None or time.monotonic() > deadline:
+    while (process := _process(demo, service.name)) is None or not service.answers(demo):
+        if process is None or time.monotonic() > deadline:
             raise GaccongError(
-                say("không khởi động được {n}:\n{log}", "{n} did not start:\n{log}", n=service.name,
-                    log=_last_words(demo, service.name)),
+                say(
+                    "không khởi động được {n}:\n{log}",
+                    "{n} did not start:\n{log}",
+                    n=service.name,
+                    log=_last_words(demo, service.name),
+                ),
                 say("xem {d}", "look into {d}", d=demo.logs),
             )
         time.sleep(0.02)
@@ -157,24 +161,24 @@ def _end(demo: Demo, name: str) -> None:
                 break
     child = _CHILDREN.pop(process.pid, None) if process else None
     if child:
-        child.poll()
+        child.wait(STOP_SECONDS)
     _file(demo, name).unlink(missing_ok=True)
 
 
 def _gone(process: psutil.Process, seconds: float) -> bool:
+    """Whether it ends in time. Somebody else's child may stay behind as a zombie: that has ended too."""
     import psutil
 
     child = _CHILDREN.get(process.pid)
-    try:
-        if child:
-            child.wait(seconds)
-        else:
-            process.wait(seconds)
-    except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-        return False
-    except psutil.NoSuchProcess:
-        return True
-    return True
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if (child and child.poll() is not None) or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def _page_shown(demo: Demo) -> bool:

@@ -15,7 +15,8 @@ from ops.model import say
 from ops.moment import local_day
 
 FRESH = ("www", "nginx", "data", "root", "logs", "run", "state", "repo", "sites", "reports", "book", "home")
-"""What is removed when the site is made anew; certificates, keys and the backup password stay."""
+"""What is removed when the site is made anew (with what a restore set aside); certificates, keys and the backup
+password stay."""
 
 
 def make_demo(root: Path, today: date | None = None) -> Demo:
@@ -28,9 +29,9 @@ def make_demo(root: Path, today: date | None = None) -> Demo:
     known = layout.load(root)
     if known:
         processes.stop(known)
-        for name in FRESH:
-            if (root / name).is_dir():
-                shutil.rmtree(root / name)
+        for path in (*(root / name for name in FRESH), *root.glob(".*khoi-phuc-*")):
+            if path.is_dir():
+                shutil.rmtree(path)
     demo = Demo(root, _ports(known))
     _folders(demo)
     layout.save(demo)

@@ -77,17 +77,22 @@ def stops() -> tuple[Stop, ...]:
         Stop(f"Thu hồi mọi thứ của {LEAVER.name}: kế hoạch", ("accounts", "revoke", LEAVER.name, *site)),
         Stop("Duyệt và làm", ("apply", "{digest}", "--by", BY)),
         Stop("Còn ai vào được không?", ("look", "accounts.leavers", *site)),
-        Stop("Thử đăng nhập thật: người đã nghỉ bị từ chối, tài khoản đối chứng vào được",
-             ("look", "accounts.refused", *site)),
+        Stop(
+            "Thử đăng nhập thật: người đã nghỉ bị từ chối, tài khoản đối chứng vào được",
+            ("look", "accounts.refused", *site),
+        ),
         Stop("Trang bị phá: gaccong thấy ngay", ("look", "web.http", *site), (1,), break_site),
         Stop("Kế hoạch khôi phục từ bản sao đã chứng minh", ("plan", "restore_site", *site)),
         Stop("Duyệt và khôi phục", ("apply", "{digest}", "--by", BY)),
         Stop("Trang đã trở lại?", ("look", "web.http", *site)),
-        Stop("Người đã nghỉ có trở lại cùng bản sao cũ không?", ("look", "accounts.leavers", *site)),
-        Stop("Kiểm tra lại tất cả", ("run", "--all"), (0, 1, 3)),
+        Stop("Bản sao ấy cũ hơn lần thu hồi: tài khoản có sống lại không?", ("look", "accounts.leavers", *site), (1,)),
+        Stop("Có; thu hồi lại ngay", ("accounts", "revoke", LEAVER.name, *site, "--by", BY)),
+        Stop("Sao lưu có đều không?", ("look", "backup.fresh", *site)),
         Stop("Từng điều khoản, với bằng chứng", ("status", *site), (0, 1, 3)),
-        Stop("Báo cáo mức độ rủi ro năm để trình ký",
-             ("report", "annual-risk", "--format", "docx,pdf,json", "--out", "{root}/reports", *site)),
+        Stop(
+            "Báo cáo mức độ rủi ro năm để trình ký",
+            ("report", "annual-risk", "--format", "docx,pdf,json", "--out", "{root}/reports", *site),
+        ),
         Stop("Sổ bằng chứng có bị sửa không?", ("ledger", "verify", *site)),
         Stop("Xuất sổ cho người ngoài", ("ledger", "export", "--out", "{root}/book", *site)),
         Stop("Người ngoài tự kiểm tra, không cần gaccong", ("verifier",)),
@@ -130,7 +135,12 @@ class Tour:
         error = subprocess.PIPE if apart else subprocess.STDOUT
         try:
             done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=error, timeout=SECONDS, check=False,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=error,
+                timeout=SECONDS,
+                check=False,
                 env={**os.environ, "HOME": str(home), "PYTHONIOENCODING": "utf-8"},
             )
         except subprocess.TimeoutExpired as late:
@@ -184,7 +194,9 @@ def summary(tour: Tour, before: Mapping[str, str]) -> list[str]:
     snapshots = tour.json("backup", "list", "--site", SITE)["snapshots"]
     status = tour.json("status", "--site", SITE)["sites"][0]
     ledger = tour.json("ledger", "verify", "--site", SITE)["ledgers"][0]
-    counts = {verdict: sum(c["verdict"] == verdict for c in status["clauses"]) for verdict in ("met", "broken", "unseen")}
+    counts = {
+        verdict: sum(c["verdict"] == verdict for c in status["clauses"]) for verdict in ("met", "broken", "unseen")
+    }
     reports = sorted(path.name for path in (tour.demo.root / "reports").glob("*") if path.is_file())
     proved = sum(1 for one in snapshots if one["proved"])
     return [

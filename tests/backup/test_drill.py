@@ -1,0 +1,121 @@
+"""backup.drill: a real restore, every byte compared, the database opened and counted; nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+from backup.checks.drill import drill
+from backup.manifest import entries, read_name
+from ops.model import State, Verdict, say
+from tests.backup.room import Room
+
+
+def test_a_good_drill_leaves_nothing_behind(room: Room) -> None:
+    with open(bytes(room.www) + b"/hong \xff\nx", "wb") as stream:
+        stream.write(b"odd")
+    os.symlink("index.html", room.www / "lien-ket")
+    room.night()
+    room.night("system")
+    found = room.look(drill)
+    assert {name: finding.verdict.value for name, finding in found.items()} == {"user": "met", "system": "met"}
+    assert found["user"].measures["files"] == 6
+    assert found["user"].measures["moving_files"] == 0
+    assert list((room.tmp / "scratch").iterdir()) == []
+
+
+def test_no_proved_copy(room: Room) -> None:
+    assert room.look(drill)["user"].verdict == "unseen"
+    room.night(prove=())
+    assert room.look(drill)["user"].verdict == "unseen"
+
+
+def test_a_database_that_counts_otherwise_fails_the_drill(room: Room) -> None:
+    """The staged copy is exchanged between staging and manifest: every hash is right, yet rows are missing."""
+    plan = room.plan()
+    for step in plan.steps[:-2]:
+        room.carry((step,))
+    staged = room.tmp / "home/stage/user/tin.sqlite"
+    with closing(sqlite3.connect(staged)) as database:
+        database.execute("DELETE FROM bai WHERE id > 400")
+        database.commit()
+    results = room.carry(plan.steps[-2:])
+    room.ledger.note(room.now, {"args": {"set": "user"}, "outcome": "proved", "steps": [one.json() for one in results]})
+    finding = room.look(drill)["user"]
+    assert finding.verdict == "broken"
+    assert "500" in finding.detail.vi and "400" in finding.detail.vi
+
+
+def test_a_flipped_bit_fails_the_drill(room: Room) -> None:
+    (room.www / "to.bin").write_bytes(os.urandom(300_000))
+    room.night()
+    pack = max((path for path in (room.repository / "data").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+    data = bytearray(pack.read_bytes())
+    data[1000] ^= 4
+    pack.chmod(0o600)
+    pack.write_bytes(data)
+    assert room.look(drill)["user"].verdict == "broken"
+    assert list((room.tmp / "scratch").iterdir()) == []
+
+
+def test_another_manifest_than_the_noted_one_fails_the_drill(room: Room) -> None:
+    body = room.night()
+    next(step for step in body["steps"] if "manifest" in (step["answer"] or {}))["answer"]["manifest"] = "0" * 64
+    finding = room.look(drill)["user"]
+    assert finding.verdict == "broken" and "sổ bằng chứng" in finding.detail.vi
+
+
+def test_a_file_that_moved_during_the_copy_is_not_corrupt(room: Room) -> None:
+    plan = room.plan()
+    results = room.carry(plan.steps[:-1])
+    (room.www / "index.html").write_text("<h1>Tin mới hơn</h1>\n")
+    (room.www / "anh" / "b.jpg").unlink()
+    results += room.carry(plan.steps[-1:])
+    room.ledger.note(room.now, {"args": {"set": "user"}, "outcome": "proved", "steps": [one.json() for one in results]})
+    finding = room.look(drill)["user"]
+    assert finding.verdict == "met", finding.detail.vi
+    assert finding.measures["moving_files"] >= 2
+
+
+def test_fewer_drills_by_settings_repeat_the_last_result_with_its_date(room: Room) -> None:
+    room.night()
+    room.more = {"drill_every_days": 30}
+    room.site.settings["backup"] = room.settings()
+    first = room.look(drill)["user"]
+    room.ledger.known = [State("demo", "backup.drill", "user", Verdict.MET, room.now, room.now, say("a", "a"),
+                               first.measures, "", 1, 604800.0)]
+    room.now += timedelta(days=7)
+    again = room.look(drill)["user"]
+    assert again.verdict == "met" and "lần diễn tập gần nhất" in again.detail.vi
+    assert again.measures["drilled_timestamp_seconds"] == first.measures["drilled_timestamp_seconds"]
+    assert "từng byte" in room.look(drill, "user")["user"].detail.vi  # asked for by name: a real one
+    room.now += timedelta(days=23)
+    assert "từng byte" in room.look(drill)["user"].detail.vi
+
+
+def test_manifest_reuses_hashes_and_sees_every_change(room: Room) -> None:
+    """An unchanged file keeps its hash without being read; a file rewritten with its old size and mtime is read."""
+    manifest = room.tmp / "home/stage/user/manifest.jsonl"
+    for path in room.www.rglob("*"):
+        os.utime(path, ns=(1, 1))
+    room.carry(room.plan().steps[:-1])
+    lines = manifest.read_text().splitlines()
+    head = json.loads(lines[0])
+    head["made"] = "2099-01-01T00:00:00.000000Z"  # as if the files had rested for long
+    old = [json.loads(line) for line in lines[1:]]
+    for entry in old:
+        if entry.get("kind") == "file":
+            entry["sha256"] = "f" * 64
+    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in [head, *old]))
+    changed = room.www / "anh" / "a.jpg"
+    size = changed.stat().st_size
+    changed.write_bytes(b"x" * size)
+    os.utime(changed, ns=(1, 1))
+    room.carry(room.plan().steps[-2:-1])
+    now = {Path(os.fsdecode(read_name(entry))).name: entry.get("sha256") for entry in entries(manifest) if "path" in entry}
+    assert now["index.html"] == "f" * 64
+    assert now["a.jpg"] != "f" * 64
