@@ -49,7 +49,7 @@ class Account:
     rights:   what it may do, in the system's own words.
     last_use: last login, or None where the system does not tell.
     source:   where this was read (a path, or host:path).
-    keys:     SHA256 fingerprints of the public keys that open it.
+    keys:     SHA256 fingerprints of the public keys in its own files.
     """
 
     system: str

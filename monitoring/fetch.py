@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -139,6 +138,8 @@ def _prepare(
 
 def bundle_path() -> str:
     """The system's certificate bundle. Raises CannotSee when there is none: an unverified look proves nothing."""
+    import ssl
+
     paths = ssl.get_default_verify_paths()
     for path in (*BUNDLES, paths.cafile, paths.openssl_cafile):
         if path and Path(path).is_file():

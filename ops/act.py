@@ -21,6 +21,7 @@ from ops.locks import held
 from ops.model import Outcome, Plan, Site, Text, Verdict, nfc, say
 from ops.moment import stamp, unstamp
 from ops.planning import Prepared, plan_json, prepare
+from ops.run import Runner
 from ops.schedule import occasion_due
 from ops.steps import Carrier, StepResult, Watch, undo_order
 
@@ -237,12 +238,12 @@ class Actor:
             raise interrupt
         return Acted(prepared, outcome, line.id, detail, tuple(steps), tuple(proofs))
 
-    def _carrier(self, site: Site) -> Carrier:
-        return Carrier(self.engine.ask, lambda reference: self.engine.secret(site, reference), self.watch)
+    def _carrier(self, site: Site, ask: Callable[[str], Runner]) -> Carrier:
+        return Carrier(ask, lambda reference: self.engine.secret(site, reference), self.watch)
 
     def _steps(self, prepared: Prepared, results: list[StepResult]) -> tuple[Outcome | None, Text]:
         """Runs the steps, filling `results`. None: all done; else what the undoing came to."""
-        carrier = self._carrier(prepared.site)
+        carrier = self._carrier(prepared.site, self.engine.ask)
         for number, step in enumerate(prepared.plan.steps, 1):
             if self.tell:
                 total = len(prepared.plan.steps)
@@ -257,7 +258,7 @@ class Actor:
         return None, Text("", "")
 
     def _undo(self, prepared: Prepared, results: list[StepResult], why: Text) -> tuple[Outcome, Text]:
-        carrier = self._carrier(prepared.site)
+        carrier = self._carrier(prepared.site, self.engine.ask_steady)
         failed = [result for result in map(carrier.carry_out, undo_order(results)) if not result.done]
         if failed:
             trouble = failed[0].trouble

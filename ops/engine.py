@@ -77,6 +77,7 @@ class Engine:
         self._slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
             weakref.WeakKeyDictionary()
         )
+        self.stop = threading.Event()
         self._remotes: dict[str, Runner] = {}
         self._remote_lock = threading.Lock()
 
@@ -123,7 +124,7 @@ class Engine:
     def ask(self, name: str) -> Runner:
         """A runner for a host of the configuration; connections are kept while the engine lives."""
         if name == "here":
-            return Here()
+            return Here(self.stop)
         with self._remote_lock:
             if name not in self._remotes:
                 host = self.config.hosts.get(name)
@@ -137,6 +138,10 @@ class Engine:
                 base = self.config.path.parent
                 self._remotes[name] = remote(host, lambda ref: secrets.resolve(ref, base), self.config.hosts)
             return self._remotes[name]
+
+    def ask_steady(self, name: str) -> Runner:
+        """The same, but not ended by `stop`: for taking back what was begun."""
+        return Here() if name == "here" else self.ask(name)
 
     def secret(self, site: Site, reference: str) -> Secret:
         """A secret of a site; relative files are taken from the folder of the site's own file."""
@@ -158,6 +163,8 @@ class Engine:
             now = self.clock()
             with self.context(site, check, now, subjects) as ctx:
                 findings, whole = await self._findings(site, check, ctx)
+            if self.stop.is_set():
+                return []  # what was cut short says nothing about the site
             return await asyncio.to_thread(self.record, site, check, findings, now, whole and not subjects)
 
     def look_now(self, site: Site, checks: Iterable[Check], subjects: Sequence[str] = ()) -> list[Row]:

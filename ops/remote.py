@@ -167,7 +167,7 @@ def _chain(host: Host, secret: Callable[[str], Secret], hosts: Mapping[str, Host
 
 def _connection(host: Host, secret: Callable[[str], Secret], gateway: Any) -> Any:
     """One strict Fabric connection: RejectPolicy, our known_hosts, one key, no files of the user's."""
-    import fabric  # type: ignore[import-untyped]
+    import fabric
     import paramiko
 
     class Strict(fabric.Connection):  # type: ignore[misc]

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ from ops.secrets import Secret
 CAP = 64 << 20
 TIMED_OUT = -1001
 """Exit code of a command that was ended for its time limit (no real process can have it)."""
+STOPPED = -1002
+"""Exit code of a command that was ended because gaccong itself was told to stop."""
 
 OnLine = Callable[[str], None]
 
@@ -121,7 +124,10 @@ def _environment(command: Command) -> dict[str, str]:
 
 
 class Here:
-    """Runs on this machine."""
+    """Runs on this machine. `stop`: once it is set, running commands are ended within a second."""
+
+    def __init__(self, stop: threading.Event | None = None) -> None:
+        self._stop = stop
 
     def read(self, path: str, cap: int = CAP) -> bytes:
         """A local file's bytes, at most `cap`."""
@@ -160,7 +166,7 @@ class Here:
                 os.close(descriptor)
         if feed and feed.stdout:
             feed.stdout.close()
-        return _collect(main, feed, command, started, on_line)
+        return _collect(main, feed, command, started, on_line, self._stop)
 
     @staticmethod
     def _start_feed(
@@ -225,12 +231,13 @@ def _collect(
     command: Command,
     started: float,
     on_line: OnLine | None,
+    stop: threading.Event | None,
 ) -> Result:
     """Reads both outputs while writing stdin (one after the other would deadlock), until end or limit."""
     out, err = _Stream(command.cap, on_line), _Stream(command.cap, None)
     deadline = started + command.timeout
     pending = memoryview(command.stdin)
-    timed_out = False
+    ended = 0
     try:
         with selectors.DefaultSelector() as selector:
             for stream, keeper in ((main.stdout, out), (main.stderr, err)):
@@ -241,8 +248,8 @@ def _collect(
                 os.set_blocking(main.stdin.fileno(), False)
             while selector.get_map():
                 left = deadline - time.monotonic()
-                if left <= 0:
-                    timed_out = True
+                if left <= 0 or (stop is not None and stop.is_set()):
+                    ended = TIMED_OUT if left <= 0 else STOPPED
                     break
                 for key, _ in selector.select(min(left, 1.0)):
                     if key.data is None:
@@ -253,11 +260,11 @@ def _collect(
                         key.data.take(chunk)
                     else:
                         selector.unregister(key.fileobj)
-        if not timed_out:
+        if not ended:
             try:
                 main.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                timed_out = True
+                ended = TIMED_OUT
     finally:
         if main.poll() is None:
             _end(main)
@@ -266,7 +273,7 @@ def _collect(
             if stream:
                 with suppress(OSError):
                     stream.close()
-    code = TIMED_OUT if timed_out else main.returncode
+    code = ended or main.returncode
     return Result(code, bytes(out.data), bytes(err.data), time.monotonic() - started, feed_code, out.cut or err.cut)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ops.errors import GaccongError, PlanRefused
 from ops.model import FileWrite, Step, Text, say
-from ops.run import TIMED_OUT, Command, Runner
+from ops.run import STOPPED, TIMED_OUT, Command, Runner
 from ops.secrets import Secret
 
 Watch = Callable[[Step, str], None]
@@ -85,6 +85,8 @@ class Carrier:
 def _trouble(code: int, said: str) -> Text:
     if code == TIMED_OUT:
         return say("quá thời hạn; đã dừng. {said}", "past its time limit; ended. {said}", said=said)
+    if code == STOPPED:
+        return say("gaccong được lệnh dừng", "gaccong was told to stop")
     return say("mã thoát {code}. {said}", "exit code {code}. {said}", code=code, said=said)
 
 

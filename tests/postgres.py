@@ -57,9 +57,27 @@ def running() -> Iterator[Postgres]:
         argv = [BIN / "initdb", "-D", folder / "data", "-A", "trust", "-U", "postgres", "--no-sync", "--locale=C.UTF-8"]
         subprocess.run(argv, check=True, stdout=log, stderr=log, cwd="/", timeout=120, **who)
         server = subprocess.Popen(
-            [BIN / "postgres", "-D", folder / "data", "-c", "listen_addresses=", "-k", folder, "-c", "fsync=off",
-             "-c", "shared_buffers=16MB", "-c", "max_connections=40"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True, **who,
+            [
+                BIN / "postgres",
+                "-D",
+                folder / "data",
+                "-c",
+                "listen_addresses=",
+                "-k",
+                folder,
+                "-c",
+                "fsync=off",
+                "-c",
+                "shared_buffers=16MB",
+                "-c",
+                "max_connections=40",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+            **who,
         )
         try:
             _wait(server, folder, log)

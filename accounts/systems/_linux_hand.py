@@ -107,21 +107,35 @@ def key_paths(patterns: list[str], login: str, home: str) -> Iterator[str]:
         yield path if path.startswith("/") else os.path.join(home, path)
 
 
-def keys_of(root: str, patterns: list[str], login: str, home: str) -> Iterator[dict[str, str]]:
+def keys_of(root: str, patterns: list[str], login: str, home: str) -> Iterator[dict[str, object]]:
     for path in key_paths(patterns, login, home):
         try:
             data = slurp(os.path.join(root, path.lstrip("/")))
         except (FileNotFoundError, NotADirectoryError):
             continue
+        linked = is_linked(root, path)
         for line in data.splitlines():
             found = key_in(words(line))
             if found:
-                yield {"path": path, "print": found[0], "public": found[1]}
+                yield {"path": path, "print": found[0], "public": found[1], "linked": linked}
+
+
+def is_linked(root: str, path: str) -> bool:
+    """True when a link leads to the file: sshd follows it, but the keys there may be somebody else's."""
+    try:
+        folder, name = folder_of(root, path)
+    except Refused:
+        return True
+    try:
+        return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    finally:
+        os.close(folder)
 
 
 def key_in(line: str) -> tuple[str, str] | None:
     """(fingerprint, "type blob") of an authorized_keys line, or None; options before the key may hold quoted blanks."""
-    if line.lstrip().startswith("#"):
+    line = line.strip()
+    if line.startswith("#"):
         return None
     tokens, token, quoted = [], "", False
     for place, sign in enumerate(line):

@@ -79,7 +79,7 @@ class Adapter:
                 last = datetime.fromtimestamp(raw["last"], UTC) if raw["last"] else None
                 found.append(Account(
                     self.name, login, raw["name"], enabled, login in admins, tuple(sorted(rights.get(login, ()))), last,
-                    self.source, tuple(dict.fromkeys(key["print"] for key in raw["keys"])),
+                    self.source, tuple(dict.fromkeys(key["print"] for key in _own_keys(raw))),
                 ))
         return found
 
@@ -102,7 +102,7 @@ class Adapter:
         prints = {found for account in targets for found in (*account.keys, *self.traces(account))}
         for raw in raws:
             steps += [*self._remember(raw), *self._shut(raw), *self._end(raw)]
-        for raw in self._raw()["accounts"]:
+        for raw in sorted(self._raw()["accounts"], key=lambda raw: raw["login"] not in mine):
             steps += self._strip(raw, prints, own=raw["login"] in mine)
         return steps
 
@@ -202,7 +202,7 @@ class Adapter:
 
     def _remember(self, raw: dict[str, Any]) -> Iterator[Step]:
         known = self._remembered(raw["login"])
-        now = {**known, **{key["print"]: key["public"] for key in raw["keys"]}}
+        now = {**known, **{key["print"]: key["public"] for key in _own_keys(raw)}}
         if now != known:
             why = say("Ghi nhớ khóa công khai của {l} để còn thử lại", "Remember the public keys of {l}, to try them later",
                       l=plain(raw["login"]))
@@ -245,16 +245,13 @@ class Adapter:
         )
 
     def _strip(self, raw: dict[str, Any], prints: set[str], *, own: bool) -> Iterator[Step]:
+        """Out of the leaver's own files, and out of others' as long as that leaves a way in: anybody can write
+        anybody's public key into his own file, and must not shut others out, nor stop the plan, by doing so."""
         by_path: dict[str, set[str]] = {}
-        for key in raw["keys"]:
+        for key in _own_keys(raw):
             by_path.setdefault(key["path"], set()).add(key["print"])
-        gone = set().union(*by_path.values()) & prints
-        if gone and not own and not (set().union(*by_path.values()) - prints) and not raw["password"]:
-            raise PlanRefused(
-                say("khóa SSH của người này là lối vào duy nhất của {l} trên {s}",
-                    "this person's SSH key is the only way into {l} on {s}", l=plain(raw["login"]), s=self.name),
-                say("thêm khóa của người khác vào tài khoản đó trước", "add somebody else's key to that account first"),
-            )
+        if not own and not raw["password"] and not set().union(*by_path.values()) - prints:
+            return
         for path, there in by_path.items():
             if there & prints:
                 yield self._strip_one(raw, path, sorted(there & prints))
@@ -263,7 +260,7 @@ class Adapter:
         before = self._kept(path, "before")
         keep = str(before) if self.settings.host == "here" else f"{_FAR_KEEP}/{before.name}"
         root, host = str(self.settings.root), self.settings.host
-        # Exit 5 (a link where a folder should be) must not undo the lock: the account is expired, the key opens nothing.
+        # Exit 5 (a link has come into the path since) must not undo the lock: the account is expired, the key opens nothing.
         return Step(
             say("Lấy {n} khóa SSH ra khỏi {p} của {l}", "Take {n} SSH keys out of {p} of {l}", n=len(prints), p=plain(path),
                 l=plain(raw["login"])),
@@ -271,6 +268,11 @@ class Adapter:
             undo=Step(say("Trả lại {p} như cũ", "Put {p} back as it was", p=plain(path)),
                       argv=self._hand("restore", root, path, keep), host=host, timeout=60),
         )
+
+
+def _own_keys(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    """Keys in files that are the account's own, not reached over a link."""
+    return [key for key in raw["keys"] if not key["linked"]]
 
 
 def _has_shell(raw: dict[str, Any]) -> bool:

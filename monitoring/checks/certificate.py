@@ -13,7 +13,7 @@ from monitoring.probe import Aim, Sight, both
 from monitoring.reasons import NO_ADDRESS, Reason
 from ops import Context, Finding, Patience, Site, Verdict, check, hours, minutes, say
 
-_NOT_MET = frozenset({
+_NEVER_SHOWN = frozenset({
     Reason.DNS_TIMEOUT, Reason.DNS_FAILED, Reason.DNS_LOOP, Reason.UNREACHABLE, Reason.CONNECT_TIMEOUT, Reason.TIMEOUT,
 })
 """No certificate was met on the way: web.http tells that outage, nothing is known of the certificate."""
@@ -48,7 +48,7 @@ def _judged(sight: Sight, floor: float, ctx: Context) -> Finding:
     host = urlsplit(sight.url).hostname or ""
     base = finding(sight, sight.family.value)
     if not sight.chain:
-        verdict = Verdict.UNSEEN if sight.reason in _NOT_MET else base.verdict
+        verdict = Verdict.UNSEEN if sight.reason in _NEVER_SHOWN else base.verdict
         return replace(base, verdict=verdict, measures={"handshake_seconds": grain(sight.phases.total)})
     leaf = sight.chain[0]
     left = days_left(leaf, ctx.now)

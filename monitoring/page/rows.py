@@ -1,19 +1,17 @@
-"""From statuses to what the page shows: problems first, grouped so that one cause is told once. Pure."""
+"""From statuses to what the page shows: one card for each thing that stands badly, newest first, told once. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ops import Answer, ClauseStatus, SiteStatus, State, Text, Verdict, local, say, worst
-
-BAD = (Verdict.BROKEN, Verdict.AT_RISK)
+from ops import Answer, ClauseStatus, SiteStatus, State, Text, Verdict, local, say
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """A clause as a card cites it; for a duty that no clause of the policy names, id and cite are empty."""
+    """A clause as a card cites it."""
 
     id: str
     cite: Text
@@ -22,26 +20,24 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One subject (or one whole duty) within a card."""
+    """One subject of a duty (or the whole duty, then `subject` is empty) at the card's verdict."""
 
-    duty: str
     subject: str
-    verdict: Verdict
     detail: Text
-    since: Text
+    since: datetime | None
+    age: Text
     evidence: str
     next: str
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One cause: the clauses that it touches, what is seen, and since when. `silent`: answers not looked at."""
+    """One duty at one verdict: what is seen, and the clauses that it touches, the most particular first."""
 
+    duty: str
     verdict: Verdict
-    demands: tuple[Demand, ...]
     rows: tuple[Row, ...]
-    since: Text
-    silent: int = 0
+    demands: tuple[Demand, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,42 +58,33 @@ class Sheet:
 
 def sheet(status: SiteStatus, private: frozenset[str]) -> Sheet:
     """The sheet of one site."""
-    at = status.at
-    heaps: dict[str, list[ClauseStatus]] = {key: [] for key in ("broken", "at_risk", "look", "attest", "unbuilt", "met")}
-    for clause in status.clauses:
-        heaps[_heap(clause)].append(clause)
-    stray = _stray(status, private, at)
-    verdict = max([status.verdict, *(card.verdict for card in stray)], key=lambda one: one.weight)
+    answers = _answers(status)
+    broken, at_risk, unseen = (
+        _cards(answers, verdict, private, status) for verdict in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN)
+    )
+    verdict = Verdict.BROKEN if broken else Verdict.AT_RISK if at_risk else status.verdict
     counts = tuple((one, sum(clause.verdict is one for clause in status.clauses)) for one in
                    (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET))
     return Sheet(
-        status, verdict, headline(status, verdict, len(heaps["unbuilt"])), counts,
-        (*_cards(heaps["broken"], BAD, private, at), *(card for card in stray if card.verdict is Verdict.BROKEN)),
-        (*_cards(heaps["at_risk"], BAD, private, at), *(card for card in stray if card.verdict is Verdict.AT_RISK)),
-        (*_cards(heaps["look"], (Verdict.UNSEEN,), private, at),
-         *(card for card in stray if card.verdict is Verdict.UNSEEN)),
-        tuple(_cards(heaps["attest"], (Verdict.UNSEEN,), private, at)), tuple(heaps["unbuilt"]), tuple(heaps["met"]),
+        status, verdict, headline(verdict, len(broken), len(at_risk), len(unseen)), counts, broken, at_risk,
+        tuple(card for card in unseen if not _attested(card.duty)),
+        tuple(card for card in unseen if _attested(card.duty)),
+        tuple(clause for clause in status.clauses if any(not answer.built for answer in clause.answers)),
+        tuple(clause for clause in status.clauses if clause.verdict is Verdict.MET),
     )
 
 
-def headline(status: SiteStatus, verdict: Verdict, unbuilt: int) -> Text:
-    """The one sentence at the top."""
-    number = {one: sum(clause.verdict is one for clause in status.clauses) for one in Verdict}
-    broken, at_risk, unseen = number[Verdict.BROKEN], number[Verdict.AT_RISK], number[Verdict.UNSEEN] - unbuilt
-    if verdict is Verdict.BROKEN:
-        tail = say(", {n} điều sắp không đạt", ", {n} at risk", n=at_risk) if at_risk else Text("", "")
-        if not broken:
-            return say("Có việc ngoài quy chế không đạt{t}", "Something outside the policy is broken{e}", t=tail.vi,
-                       e=tail.en)
-        return say("{n} điều khoản không đạt{t}", "{n} clause(s) not met{e}", n=broken, t=tail.vi, e=tail.en)
-    if verdict is Verdict.AT_RISK:
-        return say("Chưa hỏng, nhưng {n} điều khoản sắp không đạt", "Nothing broken, but {n} clause(s) at risk",
-                   n=at_risk)
+def headline(verdict: Verdict, broken: int, at_risk: int, unseen: int) -> Text:
+    """The one sentence at the top, from the numbers of cards."""
+    if broken:
+        tail = say(", {n} việc sắp hỏng", ", {n} at risk", n=at_risk) if at_risk else Text("", "")
+        return say("{n} việc đang hỏng{t}", "{n} broken{e}", n=broken, t=tail.vi, e=tail.en)
+    if at_risk:
+        return say("Chưa hỏng, nhưng {n} việc sắp hỏng", "Nothing broken, but {n} at risk", n=at_risk)
     if unseen:
-        return say("Không thấy hỏng; {n} điều khoản chưa kiểm tra được", "Nothing seen broken; {n} clause(s) not checked",
-                   n=unseen)
+        return say("Không thấy hỏng; {n} việc chưa kiểm tra được", "Nothing seen broken; {n} not checked", n=unseen)
     if verdict is Verdict.UNSEEN:
-        return say("Mọi điều đã kiểm tra đều đạt", "All that was checked is met")
+        return say("Mọi việc đã kiểm tra đều đạt", "All that was checked is met")
     return say("Mọi điều khoản đều đạt", "All clauses are met")
 
 
@@ -124,91 +111,71 @@ def span(length: timedelta) -> Text:
     return say("chưa tới 1 phút", "less than a minute")
 
 
-def _heap(clause: ClauseStatus) -> str:
-    if clause.verdict is not Verdict.UNSEEN:
-        return clause.verdict.value
-    silent = [answer for answer in clause.answers if answer.verdict is Verdict.UNSEEN]
-    if any(answer.built and not _attested(answer) for answer in silent):
-        return "look"
-    return "attest" if any(_attested(answer) for answer in silent) else "unbuilt"
+def _attested(duty: str) -> bool:
+    return duty.startswith("attest:")
 
 
-def _attested(answer: Answer) -> bool:
-    return answer.duty.startswith("attest:")
+def _answers(status: SiteStatus) -> list[tuple[Answer, tuple[Demand, ...]]]:
+    """Every built answer once, with the clauses that it answers; then duties that no clause of this policy names.
+
+    A duty outside the policy must not be invisible for that.
+    """
+    answers: dict[str, Answer] = {}
+    clauses: dict[str, list[ClauseStatus]] = {}
+    for clause in status.clauses:
+        for answer in clause.answers:
+            if answer.built:
+                answers.setdefault(answer.duty, answer)
+                clauses.setdefault(answer.duty, []).append(clause)
+    for duty in dict.fromkeys(state.duty for state in status.states if state.duty not in answers):
+        states = tuple(state for state in status.states if state.duty == duty)
+        answers[duty] = Answer(duty, True, Verdict.UNSEEN, None, (), Text("", ""), "", states)
+    return [(answer, _demands(clauses.get(duty, []))) for duty, answer in answers.items()]
+
+
+def _demands(clauses: Sequence[ClauseStatus]) -> tuple[Demand, ...]:
+    """The most particular clause first (deepest number, then fewest answers): it says best what this duty is for."""
+    ordered = sorted(clauses, key=lambda one: (-one.clause.id.count("."), len(one.answers)))
+    return tuple(Demand(one.clause.id, one.clause.cite, one.clause.duty) for one in ordered)
 
 
 def _cards(
-    clauses: Iterable[ClauseStatus], shown: Sequence[Verdict], private: frozenset[str], now: datetime
-) -> list[Card]:
-    """One card for each set of answers, longest standing first; clauses with the same cause share a card."""
-    groups: dict[tuple[str, ...], list[ClauseStatus]] = {}
-    for clause in clauses:
-        key = tuple(sorted(answer.duty for answer in clause.answers if answer.built and answer.verdict in shown))
-        groups.setdefault(key, []).append(clause)
-    cards = [_card(group, shown, private, now) for group in groups.values()]
-    return [card for _, card in sorted(cards, key=lambda pair: (pair[0] is None, pair[0] or now))]
-
-
-def _card(
-    group: Sequence[ClauseStatus], shown: Sequence[Verdict], private: frozenset[str], now: datetime
-) -> tuple[datetime | None, Card]:
-    first = group[0]
-    rows = [
-        row for answer in sorted(first.answers, key=lambda one: -one.verdict.weight)
-        if answer.built and answer.verdict in shown for row in _rows(answer, first, shown, private, now)
-    ]
-    silent = sum(answer.verdict is Verdict.UNSEEN for answer in first.answers) if Verdict.UNSEEN not in shown else 0
-    since = min((clause.since for clause in group if clause.since), default=None)
-    demands = tuple(Demand(one.clause.id, one.clause.cite, one.clause.duty) for one in group)
-    return since, Card(first.verdict, demands, tuple(rows), age(since, now), silent)
-
-
-def _rows(
-    answer: Answer, clause: ClauseStatus, shown: Sequence[Verdict], private: frozenset[str], now: datetime
-) -> list[Row]:
-    if answer.duty in private:
-        return _counted(answer.duty, answer.states or (), answer, shown, now)
-    if not answer.states:
-        return [Row(answer.duty, "", answer.verdict, answer.detail, age(answer.since, now),
-                    ", ".join(answer.evidence[:3]), answer.next)]
-    return [_state_row(state, now) for state in answer.states if state.verdict in shown]
-
-
-def _state_row(state: State, now: datetime) -> Row:
-    return Row(state.duty, state.subject, state.verdict, state.detail, age(state.since, now),
-               f"{state.site}#{state.evidence}" if state.evidence else "", state.next)
-
-
-def _counted(
-    duty: str, states: Sequence[State], answer: Answer, shown: Sequence[Verdict], now: datetime
-) -> list[Row]:
-    """Subjects that name persons: how many, never who. The command to see more names nobody either."""
-    bad = [state for state in states if state.verdict in shown]
-    if not bad:
-        words = say("chưa kiểm tra", "not checked yet")
-        return [Row(duty, "", answer.verdict, words, age(answer.since, now), "", f"gaccong look {duty}")]
-    words = say("{n} trường hợp; tên người không hiện ở đây", "{n} case(s); persons are not named here", n=len(bad))
-    command = f"gaccong look {duty} --site {bad[0].site}"
-    top = worst([state.verdict for state in bad])
-    numbers = sorted({state.evidence for state in bad if state.evidence})[:3]
-    evidence = ", ".join(f"{bad[0].site}#{number}" for number in numbers)
-    return [Row(duty, "", top, words, age(min(state.since for state in bad), now), evidence, command)]
-
-
-def _stray(status: SiteStatus, private: frozenset[str], now: datetime) -> list[Card]:
-    """What stands badly though no clause of this policy asks for it: it must not be invisible for that."""
-    named = {answer.duty for clause in status.clauses for answer in clause.answers}
+    answers: Sequence[tuple[Answer, tuple[Demand, ...]]], verdict: Verdict, private: frozenset[str], status: SiteStatus
+) -> tuple[Card, ...]:
+    """The cards at one verdict, what turned last first: that is what woke the reader."""
     found = []
-    for duty in dict.fromkeys(state.duty for state in status.states if state.duty not in named):
-        states = tuple(one for one in status.states if one.duty == duty and one.verdict is not Verdict.MET)
-        if not states:
-            continue
-        verdict = worst([state.verdict for state in states])
-        shown = BAD if verdict in BAD else (Verdict.UNSEEN,)
-        since = min(state.since for state in states if state.verdict is verdict)
-        answer = Answer(duty, True, verdict, since, (), states[0].detail, "", states)
-        rows = _counted(duty, states, answer, shown, now) if duty in private else [
-            _state_row(state, now) for state in states if state.verdict in shown]
-        words = say("Việc được theo dõi thêm, ngoài quy chế", "Watched in addition, outside the policy")
-        found.append(Card(verdict, (Demand("", Text("", ""), words),), tuple(rows), age(since, now)))
-    return found
+    for answer, demands in answers:
+        rows = _rows(answer, verdict, private, status)
+        if rows:
+            found.append(Card(answer.duty, verdict, rows, demands))
+    return tuple(sorted(found, key=lambda card: max((row.since.timestamp() for row in card.rows if row.since),
+                                                    default=0.0), reverse=True))
+
+
+def _rows(answer: Answer, verdict: Verdict, private: frozenset[str], status: SiteStatus) -> tuple[Row, ...]:
+    now = status.at
+    states = [state for state in answer.states if state.verdict is verdict]
+    if answer.duty in private and (states or not answer.states):
+        return _counted(answer, verdict, states, status)
+    if not answer.states and answer.verdict is verdict:
+        return (Row("", answer.detail, answer.since, age(answer.since, now), ", ".join(answer.evidence[:3]),
+                    answer.next),)
+    return tuple(
+        Row(state.subject, state.detail, state.since, age(state.since, now),
+            f"{state.site}#{state.evidence}" if state.evidence else "", state.next)
+        for state in sorted(states, key=lambda one: one.since, reverse=True)
+    )
+
+
+def _counted(answer: Answer, verdict: Verdict, states: Sequence[State], status: SiteStatus) -> tuple[Row, ...]:
+    """Subjects that name persons: how many, never who. The command to see more names nobody either."""
+    command = f"gaccong look {answer.duty} --site {status.site.id}"
+    if not states:
+        if answer.verdict is not verdict:
+            return ()
+        return (Row("", say("chưa kiểm tra lần nào", "never looked yet"), None, Text("", ""), "", command),)
+    words = say("{n} trường hợp; tên người không hiện ở đây", "{n} case(s); persons are not named here", n=len(states))
+    numbers = sorted({state.evidence for state in states if state.evidence})[:3]
+    since = max(state.since for state in states)
+    evidence = ", ".join(f"{status.site.id}#{number}" for number in numbers)
+    return (Row("", words, since, age(since, status.at), evidence, command),)

@@ -95,8 +95,7 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
                     rows += result
         finally:
             engine.close()
-    for site, error in troubles:
-        rows.append(_poisoned(session, site, error))
+    rows += [_poisoned(session, site, trouble) for site, trouble in troubles]
     code = _told(session, rows)
     return 4 if any(getattr(error, "exit_code", 0) == 4 for _, error in troubles) else code
 

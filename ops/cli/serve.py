@@ -7,6 +7,7 @@ one at a time a site, in their own thread. What was missed while the service was
 import asyncio
 import logging
 import signal
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,10 +18,12 @@ from ops.model import say
 
 if TYPE_CHECKING:
     from ops.act import Actor
+    from ops.duty import Change, Occasion
     from ops.engine import Engine
     from ops.model import Site
 
 TICK = 2.0
+WAITING_SECONDS = 60.0
 log = logging.getLogger("gaccong")
 
 
@@ -74,6 +77,7 @@ class Service:
         self._busy: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stop = asyncio.Event()
+        self._waiting: dict[str, float] = {}
 
     async def run(self, *, with_duties: bool) -> None:
         """Until SIGTERM or SIGINT."""
@@ -82,6 +86,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for kind in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(kind, self._stop.set)
+        _ = self.session.store if with_duties else self.session.reading  # made, or refused, before anything listens
         app = self._app()
         async with running(app, self.host, self.port) as port:
             self.session.tell(
@@ -149,8 +154,20 @@ class Service:
             log.exception("site %s", site.id)
             return
         if due:
-            change, occasion = due[0]
-            self._spawn(site, "act", lambda: asyncio.to_thread(actor.run_due, site, change, occasion))
+            self._spawn(site, "act", lambda: asyncio.to_thread(self._act, actor, site, due))
+
+    def _act(self, actor: "Actor", site: "Site", due: "list[tuple[Change, Occasion]]") -> None:
+        """One after the other; what still waits for approval is asked again after a minute, not at every tick."""
+        from ops.act import occasion_key
+
+        for change, occasion in due:
+            key = f"{site.id} {change.name} {occasion_key(occasion.args)}"
+            if self._stop.is_set() or time.monotonic() < self._waiting.get(key, 0.0):
+                continue
+            row = actor.run_due(site, change, occasion)
+            log.info("%s: %s %s", key, row.verdict, row.detail.in_(self.session.lang))
+            if not row.evidence:
+                self._waiting[key] = time.monotonic() + WAITING_SECONDS
 
     def _spawn(self, site: "Site", what: str, work: Any) -> None:
         key = (site.id, what)
@@ -181,6 +198,7 @@ class Service:
         """Waits a little for what runs; what does not end is left to its own undo at the next start."""
         if self._tasks:
             self.session.tell(say("đang chờ {n} việc dở dang", "waiting for {n} pieces of work", n=len(self._tasks)))
+            engine.stop.set()
             await asyncio.wait(self._tasks, timeout=20)
         for task in self._tasks:
             task.cancel()

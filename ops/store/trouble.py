@@ -12,7 +12,7 @@ from ops.model import Text, say
 
 _FULL = ("disk is full", "disk i/o error")
 _LOCKED = ("database is locked", "table is locked", "database is busy")
-_READONLY = ("readonly database", "read-only")
+_READONLY = ("readonly database", "read-only", "unable to open database file")
 _DAMAGED = ("malformed", "not a database", "corrupt")
 _UNREACHED = ("08", "57P", "53300")
 
@@ -97,7 +97,7 @@ def locked(place: str) -> Busy:
 def readonly(place: str) -> GaccongError:
     """The file, its folder or the server does not let us write."""
     return GaccongError(
-        say("kho {p} chỉ đọc, không ghi được", "the store {p} is read-only", p=place),
+        say("kho {p} không ghi được: tệp hoặc đĩa chỉ đọc", "the store {p} cannot be written: file or disk is read-only", p=place),
         say(
             "chạy bằng tài khoản của gaccong; xem quyền của tệp và thư mục",
             "run as the account of gaccong; look at the rights of file and folder",

@@ -29,7 +29,8 @@ def system(tree: Tree, **more: Any) -> dict[str, Any]:
 
 
 def accounts(tmp: Path, tree: Tree, **more: Any) -> dict[str, Any]:
-    _, ctx = ground(tmp, "A B,u,r,2024-01-01,,\n", system(tree, **more))
+    (tmp / "rieng").mkdir(exist_ok=True)
+    _, ctx = ground(tmp / "rieng", "A B,u,r,2024-01-01,,\n", system(tree, **more))
     return {one.login: one for one in linux.Adapter("may", ctx.settings.system["may"], ctx).accounts()}
 
 
@@ -155,23 +156,40 @@ def test_a_key_put_back_elsewhere_is_found(tmp_path: Path, tree: Tree) -> None:
 
 def test_a_link_set_by_the_leaver_leads_nowhere(tmp_path: Path, tree: Tree) -> None:
     """`~/.ssh` as a link to somebody else's: the lock goes on, the other's file is not touched, the proof says so."""
-    tree.add("quantri", 1002, keys=[blob("mới")], groups=["sudo"])
-    tree.add("cu", 1001)
+    tree.add("quantri", 1002, keys=[blob("mới"), blob("mới 2")], groups=["sudo"])
+    tree.add("cu", 1001, password="!")
     (tree.root / "home/u1001").mkdir(parents=True)
     (tree.root / "home/u1001/.ssh").symlink_to("../u1002/.ssh")
     site, ctx = ground(tmp_path, GONE + "may:cu\n", system(tree))
-    results = carry_out(revoke.function(site, ctx, person="Mai Văn Cũ"), tmp_path)
-    assert 5 in [result.code for result in results]
+    found = look(left, site, ctx)["Mai Văn Cũ"]
+    assert found.facts["open"] == ["may:cu"] and not found.facts["key_in_other_accounts"]
+    carry_out(revoke.function(site, ctx, person="Mai Văn Cũ"), tmp_path)
     assert "cu:!" in (tree.root / "etc/shadow").read_text()
+    assert (tree.root / "home/u1002/.ssh/authorized_keys").read_text().split() == f"{blob('mới')} {blob('mới 2')}".split()
+    assert look(left, site, ctx)["Mai Văn Cũ"].verdict is Verdict.MET
     assert look(refused, site, ctx)["Mai Văn Cũ"].verdict is Verdict.BROKEN
 
 
-def test_the_only_key_of_another_account_is_not_taken(tmp_path: Path, tree: Tree) -> None:
+def test_a_link_that_comes_between_plan_and_deed_is_refused(tmp_path: Path, tree: Tree) -> None:
+    tree.add("quantri", 1002, keys=[blob("cũ"), blob("mới")], groups=["sudo"])
+    tree.add("cu", 1001, keys=[blob("cũ")])
+    site, ctx = ground(tmp_path, GONE + "may:cu\n", system(tree))
+    plan = revoke.function(site, ctx, person="Mai Văn Cũ")
+    (tree.root / "home/u1001/.ssh/authorized_keys").unlink()
+    (tree.root / "home/u1001/.ssh").rmdir()
+    (tree.root / "home/u1001/.ssh").symlink_to("../u1002/.ssh")
+    codes = [result.code for result in carry_out(type(plan)(plan.title, plan.steps[:-1]), tmp_path)]
+    assert codes == [0, 0, 5] and blob("cũ") in (tree.root / "home/u1002/.ssh/authorized_keys").read_text()
+
+
+def test_the_only_key_of_another_account_is_left_and_told(tmp_path: Path, tree: Tree) -> None:
     tree.add("cu", 1001, keys=[blob("cũ")])
     tree.add("trien-khai", 1002, password="!", keys=[blob("cũ")])
     site, ctx = ground(tmp_path, GONE + "may:cu\n", system(tree))
-    with pytest.raises(PlanRefused, match="only way into"):
-        revoke.function(site, ctx, person="Mai Văn Cũ")
+    carry_out(revoke.function(site, ctx, person="Mai Văn Cũ"), tmp_path)
+    found = look(left, site, ctx)["Mai Văn Cũ"]
+    assert found.verdict is Verdict.BROKEN and found.facts["key_in_other_accounts"] == ["may:trien-khai"]
+    assert found.facts["shut"] == ["may:cu"] and not revoke.function(site, ctx, person="Mai Văn Cũ").steps
 
 
 def test_nobody_is_locked_out_for_good(tmp_path: Path, tree: Tree) -> None:
@@ -201,7 +219,8 @@ def test_sessions_are_ended_until_none_is_left() -> None:
                               capture_output=True)
         assert done.returncode == 0 and json.loads(done.stdout)["ended"] >= 1
         child.wait(5)
-        assert subprocess.run(["pgrep", "-u", str(uid)], timeout=10, capture_output=True).returncode == 1
+        states = subprocess.run(["ps", "-o", "stat=", "-u", str(uid)], timeout=10, capture_output=True, text=True).stdout
+        assert set(states.split()) <= {"Z", "Z+", "Zs"}
     finally:
         if child.poll() is None:
             child.kill()

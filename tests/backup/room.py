@@ -6,6 +6,7 @@ and notes the outcome as the engine would. Nothing is mocked; only the ledger is
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -57,7 +58,7 @@ def make_template(place: Path) -> Path:
     secret = place / "password"
     secret.write_bytes(PASSWORD)
     subprocess.run(["restic", "-r", str(place / "repo"), "init", "--quiet", "--password-file", str(secret)], check=True,
-                   timeout=120, stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "HOME": str(place)})
+                   timeout=120, stdin=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": str(place)})
     rewrap(place / "repo", PASSWORD)
     return place / "repo"
 
@@ -149,6 +150,6 @@ class Room:
         done = subprocess.run(
             ["restic", "-r", str(self.repository), "--password-file", str(self.tmp / "mat-khau"), "--no-cache", *args],
             capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
-            env={"PATH": "/usr/bin:/bin", "HOME": str(self.tmp)})
+            env={"PATH": os.environ["PATH"], "HOME": str(self.tmp)})
         assert done.returncode == code, done.stderr
         return done.stdout

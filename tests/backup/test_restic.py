@@ -132,7 +132,7 @@ def killed_mid_backup(room: Room) -> int:
     with subprocess.Popen(
         ["restic", "-r", str(room.repository), "--password-file", str(room.tmp / "mat-khau"), "--no-cache", "backup",
          "--stdin", "--quiet"],
-        stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
     ) as process:
         deadline = time.monotonic() + 60
         while not any((room.repository / "locks").iterdir()):
@@ -164,7 +164,7 @@ def test_lock_of_a_living_process_leaves_the_integrity_check_blind(room: Room) -
     with subprocess.Popen(
         ["restic", "-r", str(room.repository), "--password-file", str(room.tmp / "mat-khau"), "--no-cache", "backup",
          "--stdin", "--quiet"],
-        stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
     ) as process:
         deadline = time.monotonic() + 60
         while not any((room.repository / "locks").iterdir()):

@@ -45,7 +45,7 @@ def _forget_slots(place: Place) -> None:
     from contextlib import closing
 
     with closing(sqlite3.connect(place.root / "state" / "gaccong.db", timeout=30)) as database:
-        database.execute("DELETE FROM ran WHERE duty = 'backup.run'")
+        database.execute("DELETE FROM runs WHERE duty = 'backup.run'")
         database.commit()
 
 

@@ -84,11 +84,11 @@ def test_the_page_of_a_bad_night(host: str) -> None:
         status, headers, page = site.get("/")
     assert status == 200
     words = text_of(page)
-    assert "điều khoản không đạt" in words
+    assert "3 việc đang hỏng, 2 việc sắp hỏng" in words
     assert "từ 06:53, đã 3 giờ" in words
     assert "xamau#1198" in words
     assert "curl -6 -sSLv -o /dev/null https://xasuoitrong.test/" in page
-    assert words.index("Đang hỏng") < words.index("Sắp không đạt") < words.index("Chưa có trong phiên bản này")
+    assert words.index("Đang hỏng") < words.index("Cảnh báo: sắp hỏng") < words.index("Chưa có trong phiên bản này")
     assert "Nguyễn Văn Mẫu" not in page
     assert "1 trường hợp; tên người không hiện ở đây" in words
     assert "Lưu ý" in words
@@ -157,7 +157,7 @@ def test_fleet_worst_first() -> None:
         missing = site.get("/site/z")
     assert "1 trang không đạt, 1 trang cảnh báo" in words
     assert words.index("Xã B") < words.index("Xã C") < words.index("Xã D") < words.index("Xã A")
-    assert "1 clause(s) not met" in page
+    assert "1 broken" in page
     assert '<html lang="en">' in page
     assert missing[0] == 404
 
@@ -258,19 +258,33 @@ def test_a_taken_port_is_told() -> None:
     asyncio.run(twice())
 
 
-def test_one_cause_is_one_card() -> None:
-    rules = policy(clause("TN-1", "một", "web.http"), clause("TN-2", "hai", "web.http"), clause("TN-3", "ba", "host.disk"),
-                   clause("TN-4", "bốn", "chua.co"), clause("TN-5", "năm", attested=True),
-                   clause("TN-6", "sáu", "backup.fresh"))
+def test_one_thing_is_told_once() -> None:
+    rules = policy(clause("TN-1", "một", "web.http", "dns.address"), clause("TN-2", "hai", "web.http"),
+                   clause("TN-3", "ba", "host.disk", "web.http"), clause("TN-4", "bốn", "chua.co"),
+                   clause("TN-5", "năm", attested=True), clause("TN-6", "sáu", "backup.fresh"),
+                   clause("TN-7", "bảy", "host.load"))
     states = [state("web.http", "ipv6", BROKEN, "a", "a"), state("web.http", "ipv4", MET, "b", "b"),
-              state("host.disk", "/", RISK, "c", "c"), state("la.lung", "x", BROKEN, "d", "d")]
-    found = sheet(read(states, rules, [duty(one) for one in ("web.http", "host.disk", "backup.fresh", "la.lung")]),
-                  frozenset())
-    assert [[one.id for one in card.demands] for card in found.broken] == [["TN-1", "TN-2"], [""]]
-    assert [row.subject for row in found.broken[0].rows] == ["ipv6"]
-    assert [len(heap) for heap in (found.at_risk, found.to_look, found.to_attest, found.not_built, found.met)] == [
-        1, 1, 1, 1, 0]
-    assert "2 điều khoản không đạt, 1 điều sắp không đạt" in found.headline.vi
+              state("host.disk", "/", RISK, "c", "c"), state("host.load", "cpu", MET, "e", "e"),
+              state("la.lung", "x", BROKEN, "d", "d", ago=timedelta(minutes=5))]
+    built = [duty(one) for one in ("web.http", "host.disk", "backup.fresh", "la.lung", "host.load")]
+    found = sheet(read(states, rules, built), frozenset())
+    assert [(card.duty, [one.id for one in card.demands]) for card in found.broken] == [
+        ("la.lung", []), ("web.http", ["TN-2", "TN-1", "TN-3"])], "the newest first, the most particular clause first"
+    assert [row.subject for row in found.broken[1].rows] == ["ipv6"]
+    assert [card.duty for card in found.at_risk] == ["host.disk"]
+    assert [card.duty for card in found.to_look] == ["backup.fresh"]
+    assert [card.duty for card in found.to_attest] == ["attest:TN-5"]
+    assert [one.clause.id for one in found.not_built] == ["TN-1", "TN-4"]
+    assert [one.clause.id for one in found.met] == ["TN-7"]
+    assert found.headline.vi == "2 việc đang hỏng, 1 việc sắp hỏng"
+
+
+def test_every_bad_state_is_somewhere_on_the_page() -> None:
+    status = night()
+    found = sheet(status, frozenset())
+    shown = {(card.duty, row.subject) for heap in (found.broken, found.at_risk, found.to_look)
+             for card in heap for row in card.rows}
+    assert {(one.duty, one.subject) for one in status.states if one.verdict is not MET} <= shown
 
 
 def test_a_green_site_says_so_and_only_then() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -54,3 +55,9 @@ def test_a_full_disk_leaves_no_half_file_and_keeps_the_old_one(document, tmp_pat
         assert old.read_bytes() == before
     finally:
         subprocess.run(["umount", str(place)], check=True)
+
+
+def test_reading_the_package_loads_no_heavy_library():
+    heavy = "docx typst matplotlib numpy lxml"
+    script = f"import ops.report, sys; print([name for name in '{heavy}'.split() if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=60).stdout == b"[]\n"
