@@ -63,7 +63,7 @@ def registry(read: Callable[[], Exposition]) -> CollectorRegistry:
     from prometheus_client import CollectorRegistry
 
     found = CollectorRegistry(auto_describe=False)
-    found.register(Collector(read))  # type: ignore[arg-type]
+    found.register(Collector(read))
     return found
 
 

@@ -133,7 +133,8 @@ def _read(answer: Message, asked: Name, family: Family) -> tuple[Name, list[str]
     import dns.rdatatype
 
     kind = dns.rdatatype.from_text(family.record)
-    name, steps, ttl = asked, [], 1 << 31
+    steps: list[str] = []
+    name, ttl = asked, 1 << 31
     for _ in range(MOST_ALIASES):
         found = answer.get_rrset(answer.answer, name, dns.rdataclass.IN, kind)
         if found is not None:

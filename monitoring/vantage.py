@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from monitoring.endpoints import Family, endpoint, family_of, is_literal, is_loopback, is_public
 from monitoring.names import lookup
@@ -24,6 +23,8 @@ def blind(
     address: the address that was tried ("" when the name did not resolve). References that are literals of the other
     family do not count; when none is left, only the route speaks.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     target = address or _SOMEWHERE[family]
     source = source_for(target)
     if source is None:
@@ -34,7 +35,7 @@ def blind(
     places = [(host, port) for host, port in places if not is_literal(host) or family_of(host) is family]
     if places:
         with ThreadPoolExecutor(min(8, len(places))) as pool:
-            answers = list(pool.map(lambda place: _reachable(*place, family, nameservers), places))
+            answers = list(pool.map(lambda place: _reachable(place[0], place[1], family, nameservers), places))
         return None if any(answers) else Reason.REFERENCE_SILENT
     lonely = family is Family.IPV6 and is_public(target) and not is_public(source)
     return Reason.NO_ROUTE if lonely else None

@@ -11,24 +11,22 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import re
 import select
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from secrets import token_hex
 from types import TracebackType
 from typing import Any
 
-from ops.errors import CannotSee, GaccongError, UsageError
+from ops.errors import UsageError
 from ops.model import Host, say
 from ops.run import CAP, TIMED_OUT, Command, OnLine, Result, _Stream
 from ops.secrets import Secret
+from ops.ssh import LOGIN_SECONDS, chain, lost, silent, words
 
-CONNECT_SECONDS = 10
-LOGIN_SECONDS = 20
 KEEPALIVE_SECONDS = 15
 GRACE_SECONDS = 15.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -72,9 +70,9 @@ class Remote:
         token = token_hex(8)
         line, stdin = command_line(command, token)
         started = time.monotonic()
-        with _words(self.host):
+        with words(self.host):
             channel = self._transport().open_session(timeout=LOGIN_SECONDS)
-        with contextlib.closing(channel), _words(self.host):
+        with contextlib.closing(channel), words(self.host):
             channel.exec_command(line)
             return _Exchange(channel, command, token, on_line, self.host).result(stdin, started)
 
@@ -82,7 +80,7 @@ class Remote:
         """A file's bytes there, at most `cap`, by SFTP, or by `head` where the server has no SFTP."""
         import paramiko  # type: ignore[import-untyped]
 
-        with _words(self.host):
+        with words(self.host):
             transport = self._transport()
             try:
                 client = paramiko.SFTPClient.from_transport(transport)
@@ -99,9 +97,9 @@ class Remote:
                         stream.prefetch(size)
                     return bytes(stream.read(cap))
             except TimeoutError:
-                raise _silent(self.host) from None
+                raise silent(self.host) from None
             except (paramiko.SSHException, EOFError) as error:
-                raise _lost(self.host, error) from None
+                raise lost(self.host, error) from None
 
     def _read_plainly(self, path: str, cap: int) -> bytes:
         found = self.run(Command(("head", "-c", str(cap), "--", path), cap=cap))
@@ -119,10 +117,10 @@ class Remote:
             for connection in self._connections:
                 with contextlib.suppress(Exception):
                     connection.close()
-            self._connections = _chain(self.host, self._secret, self._hosts)
+            self._connections = chain(self.host, self._secret, self._hosts)
             try:
                 for connection in reversed(self._connections):
-                    with _words(_host_of(connection, self.host)):
+                    with words(_host_of(connection, self.host)):
                         connection.open()
                     connection.transport.set_keepalive(KEEPALIVE_SECONDS)
             except BaseException:
@@ -136,229 +134,6 @@ class Remote:
 
 def _host_of(connection: Any, fallback: Host) -> Host:
     return getattr(connection, "gaccong_host", fallback)
-
-
-# --- the strict connection -------------------------------------------------------------------------------------------
-
-
-def _chain(host: Host, secret: Callable[[str], Secret], hosts: Mapping[str, Host]) -> list[Any]:
-    """Connections, not yet open: the target first, then its gateway, the gateway's gateway..."""
-    names, wanted = [host.name], host.gateway
-    ways = [host]
-    while wanted:
-        if wanted in names or wanted not in hosts:
-            raise GaccongError(
-                say(
-                    "máy trung gian {g} của {h} không có hoặc vòng lại chính nó",
-                    "gateway {g} of {h} does not exist or leads back to itself",
-                    g=wanted,
-                    h=host.name,
-                ),
-                say("sửa host.{h}.gateway", "mend host.{h}.gateway", h=host.name),
-            )
-        ways.append(hosts[wanted])
-        names.append(wanted)
-        wanted = hosts[wanted].gateway
-    connections: list[Any] = []
-    for way in reversed(ways):
-        connections.insert(0, _connection(way, secret, connections[0] if connections else None))
-    return connections
-
-
-def _connection(host: Host, secret: Callable[[str], Secret], gateway: Any) -> Any:
-    """One strict Fabric connection: RejectPolicy, our known_hosts, one key, no files of the user's."""
-    import fabric
-    import paramiko
-
-    class Strict(fabric.Connection):  # type: ignore[misc]
-        """Fabric as it comes trusts every host key; this does not, nor does a gateway that it makes by itself."""
-
-        def get_gateway(self) -> None:
-            return None
-
-    config = fabric.Config(overrides={"load_ssh_configs": False, "run": {"in_stream": False, "hide": True}}, lazy=True)
-    connection = Strict(
-        host=host.address,
-        port=host.port,
-        user=host.user,
-        config=config,
-        gateway=gateway,
-        connect_timeout=CONNECT_SECONDS,
-        forward_agent=False,
-        connect_kwargs={
-            "pkey": _private_key(host, secret),
-            "allow_agent": False,
-            "look_for_keys": False,
-            "banner_timeout": LOGIN_SECONDS,
-            "auth_timeout": LOGIN_SECONDS,
-            "channel_timeout": LOGIN_SECONDS,
-        },
-    )
-    client = paramiko.SSHClient()
-    client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    _load_known_hosts(client, host)
-    connection.client = client
-    connection._set(gaccong_host=host)
-    return connection
-
-
-def _load_known_hosts(client: Any, host: Host) -> None:
-    import paramiko
-
-    mend = say(
-        "ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào known_hosts",
-        "ssh-keyscan -p {p} {a}, compare the fingerprint at that machine, then write it to known_hosts",
-        p=host.port,
-        a=host.address,
-    )
-    if host.known_hosts is None:
-        raise CannotSee(say("máy {h} chưa có tệp known_hosts", "host {h} has no known_hosts file", h=host.name), mend)
-    try:
-        client.load_system_host_keys(str(host.known_hosts))
-        with host.known_hosts.open("rb"):
-            return
-    except OSError as error:
-        what = say("không đọc được {f}: {e}", "cannot read {f}: {e}", f=host.known_hosts, e=error.strerror or error)
-    except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):
-        what = say(
-            "{f}: có dòng không hiểu được (@cert-authority, @revoked và khóa hỏng không dùng ở đây)",
-            "{f}: a line is not understood (@cert-authority, @revoked and damaged keys are not for this file)",
-            f=host.known_hosts,
-        )
-    raise CannotSee(what, mend)
-
-
-def _private_key(host: Host, secret: Callable[[str], Secret]) -> Any:
-    """The host's one key, read from its secret; no disk, no agent."""
-    import paramiko
-
-    text = secret(host.key).reveal().decode("ascii", "replace") + "\n"
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-        try:
-            return kind.from_private_key(io.StringIO(text))
-        except paramiko.PasswordRequiredException:
-            break
-        except (paramiko.SSHException, ValueError, IndexError):
-            continue
-    raise GaccongError(
-        say(
-            "khóa SSH của máy {h} không đọc được (hỏng, loại lạ, hoặc có mật khẩu)",
-            "the SSH key for host {h} cannot be read (damaged, of an unknown kind, or with a passphrase)",
-            h=host.name,
-        ),
-        say(
-            "tạo khóa riêng cho gaccong: ssh-keygen -t ed25519 -N ''",
-            "make a key of gaccong's own: ssh-keygen -t ed25519 -N ''",
-        ),
-    )
-
-
-# --- errors in words -------------------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _words(host: Host) -> Iterator[None]:
-    """Turns what paramiko and the network say into CannotSee with the mend."""
-    import paramiko
-
-    try:
-        yield
-    except GaccongError:
-        raise
-    except paramiko.BadHostKeyException:
-        raise _changed(host) from None
-    except paramiko.AuthenticationException:
-        raise CannotSee(
-            say(
-                "máy {h} không nhận khóa của tài khoản {u}",
-                "host {h} does not take the key of account {u}",
-                h=host.name,
-                u=host.user,
-            ),
-            say(
-                "thêm khóa công khai vào ~{u}/.ssh/authorized_keys trên máy đó",
-                "add the public key to ~{u}/.ssh/authorized_keys there",
-                u=host.user,
-            ),
-        ) from None
-    except TimeoutError:
-        raise _silent(host) from None
-    except paramiko.SSHException as error:
-        if "not found in known_hosts" in str(error):
-            raise _unknown(host) from None
-        raise _lost(host, error) from None
-    except (OSError, EOFError) as error:
-        raise _unreachable(host, error) from None
-
-
-def _unknown(host: Host) -> CannotSee:
-    return CannotSee(
-        say(
-            "khóa máy chủ của {h} ({a}:{p}) không có trong {f}: đã từ chối kết nối",
-            "the host key of {h} ({a}:{p}) is not in {f}: refused to connect",
-            h=host.name,
-            a=host.address,
-            p=host.port,
-            f=host.known_hosts,
-        ),
-        say(
-            "ssh-keyscan -p {p} {a}, đối chiếu vân tay tại máy đó, rồi ghi vào tệp trên",
-            "ssh-keyscan -p {p} {a}, compare the fingerprint at that machine, then write it to that file",
-            p=host.port,
-            a=host.address,
-        ),
-    )
-
-
-def _changed(host: Host) -> CannotSee:
-    return CannotSee(
-        say(
-            "khóa máy chủ của {h} ({a}:{p}) ĐÃ THAY ĐỔI so với {f}: có thể có người đứng giữa; đã từ chối kết nối",
-            "the host key of {h} ({a}:{p}) HAS CHANGED against {f}: someone may stand in between; refused to connect",
-            h=host.name,
-            a=host.address,
-            p=host.port,
-            f=host.known_hosts,
-        ),
-        say(
-            "hỏi người quản trị máy đó; chỉ sửa tệp khi chắc chắn máy đã cài lại",
-            "ask that machine's administrator; change the file only when it was surely reinstalled",
-        ),
-    )
-
-
-def _silent(host: Host) -> CannotSee:
-    return CannotSee(
-        say(
-            "máy {h} ({a}:{p}) không trả lời trong thời hạn",
-            "host {h} ({a}:{p}) did not answer in time",
-            h=host.name,
-            a=host.address,
-            p=host.port,
-        ),
-        say("kiểm tra mạng, tường lửa và sshd trên máy đó", "check network, firewall and sshd there"),
-    )
-
-
-def _unreachable(host: Host, error: BaseException) -> CannotSee:
-    return CannotSee(
-        say(
-            "không kết nối được tới {h} ({a}:{p}): {e}",
-            "cannot connect to {h} ({a}:{p}): {e}",
-            h=host.name,
-            a=host.address,
-            p=host.port,
-            e=getattr(error, "strerror", None) or error,
-        ),
-        say("kiểm tra địa chỉ, cổng, và sshd có chạy không", "check address, port, and whether sshd runs"),
-    )
-
-
-def _lost(host: Host, error: BaseException | str) -> CannotSee:
-    return CannotSee(
-        say("mất kết nối với {h}: {e}", "lost the connection to {h}: {e}", h=host.name, e=error),
-        say("thử lại; nếu còn, xem nhật ký sshd trên máy đó", "try again; if it stays, read sshd's log there"),
-    )
 
 
 # --- one command -----------------------------------------------------------------------------------------------------
@@ -470,7 +245,7 @@ class _Exchange:
         if (not ended) or (past and code in (124, 137)):
             code = TIMED_OUT
         elif code < 0:
-            raise _lost(self.host, "exit status")
+            raise lost(self.host, "exit status")
         feed_code, stderr = self._feed_code(code)
         return Result(code, bytes(self.out.data), stderr, seconds, feed_code, self.out.cut or self.err.cut)
 

@@ -146,9 +146,10 @@ def _good_name(name: str) -> str:
 
 def _place(path: Path, content: bytes) -> None:
     """Writes a private file whole, by a link that fails where something already stands."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     temporary = path.with_name(f".{path.name}.{randomness.token_hex(6)}")
     try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True, mode=0o700)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
@@ -160,21 +161,21 @@ def _place(path: Path, content: bytes) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    except FileExistsError:
+    except OSError as error:
+        if not path.is_file():
+            raise SecretError(
+                say(
+                    "không ghi được khóa ký {p}: {e}",
+                    "cannot write the signing key {p}: {e}",
+                    p=path,
+                    e=error.strerror or error,
+                ),
+                say("kiểm tra thư mục và dung lượng đĩa", "check the folder and the room on the disk"),
+            ) from None
         raise SecretError(
             say("đã có khóa ký tại {p}; không ghi đè", "{p} holds a signing key already; not written over", p=path),
             say("dùng khóa đó, hoặc chọn nơi khác", "use that key, or choose another place"),
         ) from None
-    except OSError as error:
-        raise SecretError(
-            say(
-                "không ghi được khóa ký {p}: {e}",
-                "cannot write the signing key {p}: {e}",
-                p=path,
-                e=error.strerror or error,
-            ),
-            say("kiểm tra thư mục và dung lượng đĩa", "check the folder and the room on the disk"),
-        ) from None
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             temporary.unlink()

@@ -9,7 +9,7 @@ from accounts.model import Account, Person
 from ops import CannotSee, Context, Plan, PlanRefused, Proof, Site, Step, change, local_day, nfc, say
 
 
-@change("accounts.revoke", clauses=["TN-10.1.dd.rev"])
+@change("accounts.revoke", clauses=["TN-10.1.đ.rev"])
 def revoke(site: Site, ctx: Context, *, person: str) -> Plan:
     """Shuts every account of somebody who left.
 

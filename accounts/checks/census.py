@@ -11,7 +11,7 @@ from accounts.people import RosterError, suggestions
 from ops import Context, Finding, Site, Verdict, check, hours, say
 
 
-@check("accounts.census", every=hours(24), clauses=["TN-10.1.dd.acc", "P1-8.1", "BQ-8.2.a"])
+@check("accounts.census", every=hours(24), clauses=["TN-10.1.đ.acc", "P1-8.1", "BQ-8.2.a"])
 def census(site: Site, ctx: Context) -> Iterator[Finding]:
     """Does every open account have an owner in the roster?
 

@@ -12,7 +12,7 @@ from ops import Context, Finding, Site, Verdict, check, hours, say, worst
 THRESHOLD = "accounts.revocation_hours"
 
 
-@check("accounts.leavers", every=hours(24), clauses=["TN-10.1.dd.rev"], private=True)
+@check("accounts.leavers", every=hours(24), clauses=["TN-10.1.đ.rev"], private=True)
 def left(site: Site, ctx: Context) -> Iterator[Finding]:
     """Has everybody who left lost every account, in time?
 
@@ -48,8 +48,8 @@ def _judged(site: Site, person: Person, ground: Ground, ctx: Context, limit: flo
     if opened or strays:
         what = ", ".join([account.words for account in opened] + [f"khóa SSH trong {one.words}" for one in strays])
         what_en = ", ".join([account.words for account in opened] + [f"SSH key in {one.words}" for one in strays])
-        text = say("nghỉ đã {h} giờ (cho phép {l}), còn mở: {w}", "left {h} hours ago (allowed {l}), still open: {e}",
-                   h=f"{since:.0f}", l=f"{limit:g}", w=what, e=what_en)
+        text = say("nghỉ đã {h} giờ (cho phép {l}), còn mở: {w_vi}", "left {h} hours ago (allowed {l}), still open: {w_en}",
+                   h=f"{since:.0f}", l=f"{limit:g}", w_vi=what, w_en=what_en)
         verdict = Verdict.BROKEN if since > limit else Verdict.AT_RISK
         return Finding(person.name, verdict, text, measures, facts, revoke_command(site, person))
     if unread:

@@ -9,7 +9,7 @@ from accounts.model import Person
 from ops import Context, Finding, Site, Verdict, check, hours, say, worst
 
 
-@check("accounts.refused", every=hours(24), clauses=["TN-10.1.dd.rev"], private=True, timeout=300)
+@check("accounts.refused", every=hours(24), clauses=["TN-10.1.đ.rev"], private=True, timeout=300)
 def refused(site: Site, ctx: Context) -> Iterator[Finding]:
     """Is everybody who left really refused at the door, while somebody else is let in?
 

@@ -32,6 +32,7 @@ class Refused(Exception):
 
 
 def words(data: bytes) -> str:
+    """Bytes as text; what is no UTF-8 comes back unharmed from os.fsencode."""
     return data.decode("utf-8", "surrogateescape")
 
 
@@ -102,12 +103,14 @@ def sudoers(root: str) -> list[list[str]]:
 
 
 def key_paths(patterns: list[str], login: str, home: str) -> Iterator[str]:
+    """Where sshd looks for this login's keys."""
     for pattern in patterns:
         path = pattern.replace("%%", "\0").replace("%h", home).replace("%u", login).replace("\0", "%")
         yield path if path.startswith("/") else os.path.join(home, path)
 
 
 def keys_of(root: str, patterns: list[str], login: str, home: str) -> Iterator[dict[str, object]]:
+    """Every key in the files that open this login."""
     for path in key_paths(patterns, login, home):
         try:
             data = slurp(os.path.join(root, path.lstrip("/")))
@@ -181,6 +184,7 @@ def living() -> set[int]:
 
 
 def processes() -> Iterator[tuple[int, int]]:
+    """(uid, pid) for the real and the effective uid of every process that is more than a zombie."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
@@ -257,6 +261,7 @@ def strip(root: str, path: str, keep: str, *prints: str) -> None:
 
 
 def save(keep: str, data: bytes) -> None:
+    """Keeps bytes in a private file, by rename."""
     os.makedirs(os.path.dirname(keep), mode=0o700, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(keep))
     with os.fdopen(descriptor, "wb") as stream:
@@ -305,6 +310,7 @@ def end(login: str, uid: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    """Carries out one verb."""
     verb, *rest = arguments
     try:
         if verb == "collect":

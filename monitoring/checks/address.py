@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 from monitoring.endpoints import Family
 from monitoring.looking import grain, names_of
@@ -20,6 +19,8 @@ def address(site: Site, ctx: Context) -> Iterator[Finding]:
 
     Subjects "A" and "AAAA"; the worst name speaks. A missing record of either kind is broken.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     names = names_of(site)
     seconds = min(5.0, ctx.settings.timeout_seconds)
     for family in Family:

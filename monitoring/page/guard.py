@@ -131,7 +131,7 @@ def _credential(scope: Scope) -> bytes | None:
             continue
         kind, _, rest = value.partition(b" ")
         if kind.lower() == b"bearer":
-            return rest.strip()
+            return bytes(rest.strip())
         if kind.lower() == b"basic":
             try:
                 return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]

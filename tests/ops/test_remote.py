@@ -209,7 +209,7 @@ def test_a_wrong_key_a_damaged_key_and_a_closed_port_say_so(sshd: Sshd, tmp_path
 def test_a_silent_server_is_given_up(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     import socket
 
-    monkeypatch.setattr("ops.remote.LOGIN_SECONDS", 1)
+    monkeypatch.setattr("ops.ssh.LOGIN_SECONDS", 1)
     with socket.socket(socket.AF_INET6) as listener:
         listener.bind(("::1", 0))
         listener.listen()
