@@ -26,7 +26,7 @@ lint:
 
 bench:
 	@./setup test
-	$(PYTEST) -s tests/benchmarks $(ARGS)
+	./hermetic $(PYTHON) -m tests.benchmarks $(ARGS)
 
 clean:
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m ops.cli.demo.serve --stop; fi

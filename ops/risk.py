@@ -30,12 +30,24 @@ NONE = say("không có", "none")
 UNKNOWN = say("không rõ", "unknown")
 
 
+_BAD = Verdict.BROKEN
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A subject's transitions; `gone`: when it ceased to be (after that it owes nothing), or None."""
+
+    name: str
+    flips: tuple[Flip, ...]
+    gone: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Control:
     """What one duty did against dangers in the period.
 
-    coverage: share of the period (0 to 1) in which somebody looked and could see, for the worst covered subject.
-    sums:     `Availability` of the subject that was broken the longest (ties: the worst covered).
+    coverage: share of the period (0 to 1) in which every subject that existed was looked at and could be seen.
+    sums:     `Availability` of the subject that was broken the longest; `outages` is the most of any.
     evidence: ids of the cited lines, oldest first. at_risk_seconds: longest sum of warnings of one subject.
     """
 
@@ -187,7 +199,9 @@ def _likelihood(
         _weigh(found, raise_to, rule)
     for found in support:
         if found.verdict is Verdict.BROKEN:
-            raise_to(3, "biện pháp hỗ trợ đang không đạt: “{name}”", "a supporting control is broken: “{name_en}”", found)
+            raise_to(
+                3, "biện pháp hỗ trợ đang không đạt: “{name}”", "a supporting control is broken: “{name_en}”", found
+            )
     for found in key:
         if found.duty in row.misuse and found.verdict is Verdict.BROKEN:
             raise_to(4, "nguy cơ đang mở: “{name}”", "the danger is open now: “{name_en}”", found)
@@ -207,7 +221,9 @@ def _weigh(found: Control, raise_to: Raise, rule: Rule) -> None:
     if found.verdict is Verdict.BROKEN:
         raise_to(4, "đang không đạt: “{name}”", "broken now: “{name_en}”", found)
     if found.sums.outages >= rule.events_high:
-        raise_to(4, "“{name}”: không đạt {n} lần trong kỳ", "“{name_en}”: broken {n} times", found, n=found.sums.outages)
+        raise_to(
+            4, "“{name}”: không đạt {n} lần trong kỳ", "“{name_en}”: broken {n} times", found, n=found.sums.outages
+        )
     elif found.sums.outages and found.verdict is not Verdict.BROKEN:
         raise_to(
             3,
@@ -254,54 +270,23 @@ def control(
         return _attestation(name, site, view, start, until)
     duty = duties.get(name)
     if not isinstance(duty, Check):
-        return _fold(name, duty is not None, False, (), ())
-    tracks = {state.subject: _track(state, site, view, start, until, status.at) for state in view.states(site, name)}
-    return _fold(name, True, duty.private, _subjects(tracks, start, until), _cited(site, name, view, start, until))
+        return _fold(name, duty is not None, False, (), (), start, until)
+    lines = view.evidence(site, kind="flip", duty=name, since=start, until=until)
+    tracks = [_track(state, site, view, start, until, status.at) for state in view.states(site, name)]
+    for subject in sorted({line.subject for line in lines} - {track.name for track in tracks}):
+        flips = view.flips(site, name, subject, start, until)
+        ended = bool(flips) and flips[-1].verdict is Verdict.UNSEEN
+        tracks.append(Track(subject, tuple(flips), flips[-1].time if ended else None))
+    return _fold(name, True, duty.private, tracks, _cited(site, name, view, lines, start, until), start, until)
 
 
-def _fold(name: str, built: bool, private: bool, subjects: Sequence[Subject], evidence: Iterable[Evidence]) -> Control:
-    if not subjects:
-        return Control(name, built, private, Verdict.UNSEEN, 0.0, Availability(0, 0, 0, 0, 0), 0.0, tuple(evidence), ())
-    sums = max((found.sums for found in subjects), key=lambda found: found.valid_seconds - found.good_seconds)
-    sums = replace(sums, outages=max(found.sums.outages for found in subjects))
-    return Control(
-        name,
-        built,
-        private,
-        worst([found.verdict for found in subjects]),
-        min(found.coverage for found in subjects),
-        sums,
-        max(found.at_risk_seconds for found in subjects),
-        tuple(evidence),
-        tuple(subjects),
-    )
-
-
-def _track(state: State, site: str, view: View, start: datetime, until: datetime, now: datetime) -> list[Flip]:
+def _track(state: State, site: str, view: View, start: datetime, until: datetime, now: datetime) -> Track:
     """A subject's transitions, ended by `unseen` where nobody renewed it: silence is not the last good word."""
     flips = sorted(view.flips(site, state.duty, state.subject, start, until), key=lambda flip: flip.time)
     every = timedelta(seconds=state.every_seconds)
     if now - state.seen_at > GAP * every + GRACE:
         flips.append(Flip(state.seen_at + every, Verdict.UNSEEN))
-    return flips
-
-
-def _subjects(tracks: Mapping[str, list[Flip]], start: datetime, until: datetime) -> tuple[Subject, ...]:
-    """A subject is answerable from the moment it appeared; the duty itself from the first one that appeared."""
-    firsts = {name: max(start, flips[0].time) if flips else until for name, flips in tracks.items()}
-    duty_from = min(firsts.values(), default=until)
-    whole = (until - start).total_seconds()
-    found = []
-    for name, flips in sorted(tracks.items()):
-        sums = availability(flips, start, until)
-        owed = whole - (firsts[name] - duty_from).total_seconds() if flips else whole
-        warned = [Flip(flip.time, Verdict.BROKEN if flip.verdict is Verdict.AT_RISK else Verdict.MET) for flip in flips]
-        risky = availability(warned, start, until)
-        coverage = min(1.0, sums.valid_seconds / owed) if owed > 0 else 0.0
-        last = [flip.verdict for flip in flips if flip.time <= until]
-        verdict = last[-1] if last else Verdict.UNSEEN
-        found.append(Subject(name, verdict, coverage, sums, risky.valid_seconds - risky.good_seconds))
-    return tuple(found)
+    return Track(state.subject, tuple(flips), None)
 
 
 def _attestation(name: str, site: str, view: View, start: datetime, until: datetime) -> Control:
@@ -311,13 +296,72 @@ def _attestation(name: str, site: str, view: View, start: datetime, until: datet
     for line in lines:
         flips = [flip for flip in flips if flip.time < line.time]
         flips += [Flip(line.time, Verdict(line.body["says"])), Flip(unstamp(line.body["until"]), Verdict.UNSEEN)]
-    tracks = {clause: [flip for flip in flips if flip.time < until]} if lines else {}
-    return _fold(name, True, False, _subjects(tracks, start, until), lines[-1:])
+    tracks = [Track(clause, tuple(flip for flip in flips if flip.time < until), None)] if lines else []
+    return _fold(name, True, False, tracks, lines[-1:], start, until)
 
 
-def _cited(site: str, duty: str, view: View, start: datetime, until: datetime) -> tuple[Evidence, ...]:
+def _fold(
+    name: str,
+    built: bool,
+    private: bool,
+    tracks: Sequence[Track],
+    evidence: Iterable[Evidence],
+    start: datetime,
+    until: datetime,
+) -> Control:
+    if not tracks:
+        return Control(name, built, private, Verdict.UNSEEN, 0.0, Availability(0, 0, 0, 0, 0), 0.0, tuple(evidence), ())
+    ordered = sorted(tracks, key=lambda track: track.name)
+    subjects = tuple(_subject(track, start, until) for track in ordered)
+    living = [found.verdict for found, track in zip(subjects, ordered, strict=True) if track.gone is None]
+    sums = max((found.sums for found in subjects), key=lambda found: found.valid_seconds - found.good_seconds)
+    return Control(
+        name,
+        built,
+        private,
+        worst(living),
+        covered(ordered, start, until),
+        replace(sums, outages=max(found.sums.outages for found in subjects)),
+        max(found.at_risk_seconds for found in subjects),
+        tuple(evidence),
+        subjects,
+    )
+
+
+def _subject(track: Track, start: datetime, until: datetime) -> Subject:
+    sums = availability(track.flips, start, until)
+    warned = [Flip(flip.time, _BAD if flip.verdict is Verdict.AT_RISK else Verdict.MET) for flip in track.flips]
+    risky = availability(warned, start, until)
+    last = [flip.verdict for flip in track.flips if flip.time <= until]
+    verdict = last[-1] if last else Verdict.UNSEEN
+    return Subject(track.name, verdict, sums.coverage, sums, risky.valid_seconds - risky.good_seconds)
+
+
+def covered(tracks: Iterable[Track], start: datetime, until: datetime) -> float:
+    """Share of [start, until) in which at least one subject existed and every one that existed was seen (0 to 1)."""
+    marks: list[tuple[datetime, int, int]] = []
+    for track in tracks:
+        blind = 0
+        for index, flip in enumerate(track.flips):
+            blind_now = int(flip.verdict is Verdict.UNSEEN)
+            marks.append((flip.time, int(index == 0), blind_now - blind))
+            blind = blind_now
+        if track.gone is not None and track.flips:
+            marks.append((track.gone, -1, -blind))
+    seconds, at, living, unseen = 0.0, start, 0, 0
+    for moment, born, turned in sorted([*marks, (until, 0, 0)]):
+        here = min(max(moment, start), until)
+        if living and not unseen:
+            seconds += (here - at).total_seconds()
+        at, living, unseen = here, living + born, unseen + turned
+    whole = (until - start).total_seconds()
+    return seconds / whole if whole > 0 else 0.0
+
+
+def _cited(
+    site: str, duty: str, view: View, flips: Sequence[Evidence], start: datetime, until: datetime
+) -> tuple[Evidence, ...]:
     """The lines to cite: the newest breaches, the newest other flips and the newest daily line of the period."""
-    flips = view.evidence(site, kind="flip", duty=duty, since=start, until=until)
     bad = [line for line in flips if line.body.get("verdict") == Verdict.BROKEN][-CITED // 2 :]
     daily = view.evidence(site, kind="daily", duty=duty, since=start, until=until, newest=1)
     rest = [line for line in flips if line not in bad][-(CITED - len(bad) - len(daily)) :]

@@ -162,19 +162,15 @@ def _place(path: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        if not path.is_file():
+        if isinstance(error, FileExistsError) and path.is_file():
             raise SecretError(
-                say(
-                    "không ghi được khóa ký {p}: {e}",
-                    "cannot write the signing key {p}: {e}",
-                    p=path,
-                    e=error.strerror or error,
-                ),
-                say("kiểm tra thư mục và dung lượng đĩa", "check the folder and the room on the disk"),
+                say("đã có khóa ký tại {p}; không ghi đè", "{p} holds a signing key already; not written over", p=path),
+                say("dùng khóa đó, hoặc chọn nơi khác", "use that key, or choose another place"),
             ) from None
+        why = error.strerror or str(error)
         raise SecretError(
-            say("đã có khóa ký tại {p}; không ghi đè", "{p} holds a signing key already; not written over", p=path),
-            say("dùng khóa đó, hoặc chọn nơi khác", "use that key, or choose another place"),
+            say("không ghi được khóa ký {p}: {e}", "cannot write the signing key {p}: {e}", p=path, e=why),
+            say("kiểm tra thư mục và dung lượng đĩa", "check the folder and the room on the disk"),
         ) from None
     finally:
         with suppress(OSError):

@@ -205,6 +205,7 @@ def _changed(host: Host) -> CannotSee:
 
 
 def silent(host: Host) -> CannotSee:
+    """CannotSee: no answer in time."""
     return CannotSee(
         say(
             "máy {h} ({a}:{p}) không trả lời trong thời hạn",
@@ -232,6 +233,7 @@ def _unreachable(host: Host, error: BaseException) -> CannotSee:
 
 
 def lost(host: Host, error: BaseException | str) -> CannotSee:
+    """CannotSee: the connection broke off."""
     return CannotSee(
         say("mất kết nối với {h}: {e}", "lost the connection to {h}: {e}", h=host.name, e=error),
         say("thử lại; nếu còn, xem nhật ký sshd trên máy đó", "try again; if it stays, read sshd's log there"),

@@ -76,7 +76,10 @@ def _run(words: list[str], lang: str) -> int:
         show = getattr(error, "show", None)  # the command line library's own usage errors
         if show is None or not hasattr(error, "exit_code"):
             raise
-        show()
+        if lang == "vi":
+            print(f"gõ sai lệnh: {getattr(error, 'message', error)}\n  → gaccong --help", file=sys.stderr)
+        else:
+            show()
         return 2
     return int(code or 0)
 

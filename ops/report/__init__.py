@@ -1,8 +1,8 @@
 """Papers: one document tree, builders that fill it, writers that put it on paper (DOCX, PDF) or into JSON.
 
-    start, end, label = period("2026", now)
-    document = annual_risk(status, view, duties, now, start=start, end=end, verified=True)
-    write(document, ["docx", "pdf", "json"], out, "bao-cao-rui-ro-2026")
+start, end, label = period("2026", now)
+document = annual_risk(status, view, duties, now, start=start, end=end, verified=True)
+write(document, ["docx", "pdf", "json"], out, "bao-cao-rui-ro-2026")
 """
 
 from ops.report.annual_risk import annual_risk

@@ -13,7 +13,7 @@ from ops.moment import stamp
 from ops.report.appendices import appendices
 from ops.report.facts import Facts, gather
 from ops.report.judgement import capability, judgement, pledge, proposals, treatment
-from ops.report.period import label, paper_date
+from ops.report.period import paper_date, told
 from ops.report.summary import basis, decisions, summary
 from ops.report.tree import Block, Closing, Document, Letterhead, Note, balanced
 from ops.report.year import year
@@ -21,24 +21,53 @@ from ops.risk import Control, RiskRow
 from ops.risk_data import Register
 from ops.status import SiteStatus
 
-PLACES = ("ỦY BAN NHÂN DÂN XÃ ", "ỦY BAN NHÂN DÂN PHƯỜNG ", "ỦY BAN NHÂN DÂN THỊ TRẤN ", "ỦY BAN NHÂN DÂN ĐẶC KHU ",
-          "ỦY BAN NHÂN DÂN TỈNH ", "ỦY BAN NHÂN DÂN THÀNH PHỐ ")
+PLACES = (
+    "ỦY BAN NHÂN DÂN XÃ ",
+    "ỦY BAN NHÂN DÂN PHƯỜNG ",
+    "ỦY BAN NHÂN DÂN THỊ TRẤN ",
+    "ỦY BAN NHÂN DÂN ĐẶC KHU ",
+    "ỦY BAN NHÂN DÂN TỈNH ",
+    "ỦY BAN NHÂN DÂN THÀNH PHỐ ",
+)
 
 
-def annual_risk(status: SiteStatus, view: View, duties: Mapping[str, Duty], now: datetime, *, start: datetime,
-                end: datetime, verified: bool, register: Register | None = None) -> Document:
+def annual_risk(
+    status: SiteStatus,
+    view: View,
+    duties: Mapping[str, Duty],
+    now: datetime,
+    *,
+    start: datetime,
+    end: datetime,
+    verified: bool,
+    register: Register | None = None,
+) -> Document:
     """The report over [start, end), or up to `now` while the period is not over. `verified`: the ledger verifies."""
     facts = gather(status, view, duties, register or risk_data.load(), now, start, end, verified)
     body: list[Block] = [
-        *summary(facts), *basis(facts), *year(facts), *judgement(facts), *capability(facts), *treatment(facts),
-        *proposals(facts), *pledge(facts),
+        *summary(facts),
+        *basis(facts),
+        *year(facts),
+        *judgement(facts),
+        *capability(facts),
+        *treatment(facts),
+        *proposals(facts),
+        *pledge(facts),
     ]
     office = status.site.office
     what, whose = "Đánh giá rủi ro an toàn thông tin", f"{nfc(status.site.name)} năm {facts.year}"
     title = f"{what} {whose}"
     return Document(
-        "annual_risk", title, office.issuer or office.unit, now, _letterhead(facts, (what, *balanced(whose, 62))), _warnings(facts), tuple(body),
-        _closing(facts), appendices(facts), _data(facts, title),
+        "annual_risk",
+        title,
+        office.issuer or office.unit,
+        now,
+        _letterhead(facts, (what, *balanced(whose, 62))),
+        _warnings(facts),
+        tuple(body),
+        _closing(facts),
+        appendices(facts),
+        _data(facts, title),
     )
 
 
@@ -78,15 +107,23 @@ def addressed(name: str) -> str:
 def _closing(facts: Facts) -> Closing:
     office = facts.status.site.office
     unit = office.unit or "Tổ chuyên trách"
-    return Closing((*("Như trên", *office.recipients), f"Lưu: VT, {unit}"), office.authority or "TM. BAN BIÊN TẬP",
-                   office.title or "TRƯỞNG BAN", office.signer)
+    return Closing(
+        (*("Như trên", *office.recipients), f"Lưu: VT, {unit}"),
+        office.authority or "TM. BAN BIÊN TẬP",
+        office.title or "TRƯỞNG BAN",
+        office.signer,
+    )
 
 
 def _warnings(facts: Facts) -> tuple[Note, ...]:
     if facts.verified:
         return ()
-    return (Note("CẢNH BÁO: Sổ bằng chứng của trang không xác minh được (có dòng bị sửa, mất hoặc sai chữ ký). Không sử dụng "
-                 "số liệu trong báo cáo này để kết luận trước khi làm rõ nguyên nhân."),)
+    return (
+        Note(
+            "CẢNH BÁO: Sổ bằng chứng của trang không xác minh được (có dòng bị sửa, mất hoặc sai chữ ký). Không sử dụng "
+            "số liệu trong báo cáo này để kết luận trước khi làm rõ nguyên nhân."
+        ),
+    )
 
 
 def _data(facts: Facts, title: str) -> dict[str, Any]:
@@ -98,31 +135,53 @@ def _data(facts: Facts, title: str) -> dict[str, Any]:
         "policy": status.policy.id,
         "title": title,
         "made": stamp(facts.now),
-        "period": {"start": stamp(facts.start), "end": stamp(facts.end), "year": facts.year, "open": facts.now < facts.end,
-                   "label": label(facts.start, facts.end, facts.now).json()},
+        "period": {
+            "start": stamp(facts.start),
+            "end": stamp(facts.end),
+            "year": facts.year,
+            "open": facts.now < facts.end,
+            "label": told(facts.start, facts.end, facts.now).json(),
+        },
         "ledger": {"lines": status.lines, "root": status.root, "verified": facts.verified},
         "levels": {band.id: [row.row.id for row in facts.at(band)] for band in facts.register.bands},
         "missing": [row.row.id for row in facts.rows if row.missing],
-        "kinds": [{"id": kind.id, "name": kind.name.json(), "rows": [row.row.id for row in facts.of_kind(kind)]}
-                  for kind in facts.register.kinds],
+        "kinds": [
+            {"id": kind.id, "name": kind.name.json(), "rows": [row.row.id for row in facts.of_kind(kind)]}
+            for kind in facts.register.kinds
+        ],
         "rows": [_row(row) for row in facts.rows],
         "controls": {name: _control(item, facts) for name, item in facts.controls.items()},
         "decisions": [{"text": text, "risks": codes.split(", ")} for text, codes in decisions(facts)],
         "clauses": {item.clause.id: item.verdict.value for item in status.clauses},
-        "evidence": {line.id: {"time": stamp(line.time), "kind": line.kind, "duty": line.duty, "leaf": line.leaf}
-                     for line in facts.cited().values()},
+        "evidence": {
+            line.id: {"time": stamp(line.time), "kind": line.kind, "duty": line.duty, "leaf": line.leaf}
+            for line in facts.cited().values()
+        },
         "matrix": [[facts.register.band(high, wide).id for wide in range(1, 6)] for high in range(1, 6)],
     }
 
 
 def _row(row: RiskRow) -> dict[str, Any]:
     return {
-        "id": row.row.id, "kind": row.row.kind, "threat": row.row.threat.json(), "asset": row.row.asset.json(),
-        "likelihood": row.likelihood, "impact": row.impact, "score": row.score, "level": row.level.id,
-        "level_name": row.level.name.json(), "effectiveness": row.effectiveness.json(), "missing": row.missing,
-        "coverage": round(row.coverage, 6), "reasons": [_text(reason) for reason in row.reasons],
-        "evidence": [line.id for line in row.evidence], "owner": None, "clauses": list(row.row.clauses),
-        "measure": row.row.measure.json(), "key": list(row.row.key), "support": list(row.row.support),
+        "id": row.row.id,
+        "kind": row.row.kind,
+        "threat": row.row.threat.json(),
+        "asset": row.row.asset.json(),
+        "likelihood": row.likelihood,
+        "impact": row.impact,
+        "score": row.score,
+        "level": row.level.id,
+        "level_name": row.level.name.json(),
+        "effectiveness": row.effectiveness.json(),
+        "missing": row.missing,
+        "coverage": round(row.coverage, 6),
+        "reasons": [_text(reason) for reason in row.reasons],
+        "evidence": [line.id for line in row.evidence],
+        "owner": None,
+        "clauses": list(row.row.clauses),
+        "measure": row.row.measure.json(),
+        "key": list(row.row.key),
+        "support": list(row.row.support),
     }
 
 
@@ -133,9 +192,14 @@ def _text(value: Text) -> dict[str, Any]:
 def _control(item: Control, facts: Facts) -> dict[str, Any]:
     ratio = item.sums.ratio
     return {
-        "name": facts.register.name(item.duty).json(), "built": item.built, "verdict": item.verdict.value,
-        "coverage": round(item.coverage, 6), "ratio": None if ratio is None else round(ratio, 6),
-        "outages": item.sums.outages, "longest_outage_seconds": item.sums.longest_outage_seconds,
-        "at_risk_seconds": item.at_risk_seconds, "subjects": len(item.subjects),
+        "name": facts.register.name(item.duty).json(),
+        "built": item.built,
+        "verdict": item.verdict.value,
+        "coverage": round(item.coverage, 6),
+        "ratio": None if ratio is None else round(ratio, 6),
+        "outages": item.sums.outages,
+        "longest_outage_seconds": item.sums.longest_outage_seconds,
+        "at_risk_seconds": item.at_risk_seconds,
+        "subjects": len(item.subjects),
         "evidence": [line.id for line in item.evidence],
     }

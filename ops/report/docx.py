@@ -98,8 +98,17 @@ class _Writer:
         for appendix in document.appendices:
             self._appendix(appendix, document.letterhead)
 
-    def _paragraph(self, where: Any = None, *, align: str = "left", before: float = 0, after: float = 0,
-                   indent: float = 0, left: float = 0, keep: bool = False) -> Any:
+    def _paragraph(
+        self,
+        where: Any = None,
+        *,
+        align: str = "left",
+        before: float = 0,
+        after: float = 0,
+        indent: float = 0,
+        left: float = 0,
+        keep: bool = False,
+    ) -> Any:
         from docx.enum.text import WD_ALIGN_PARAGRAPH
         from docx.shared import Mm
 
@@ -137,8 +146,18 @@ class _Writer:
             column.width = Mm(width)
         return grid
 
-    def _line(self, cell: Any, text: str, size: float, *, first: bool = False, before: float = 0, align: str = "center",
-              bold: bool = False, italic: bool = False) -> None:
+    def _line(
+        self,
+        cell: Any,
+        text: str,
+        size: float,
+        *,
+        first: bool = False,
+        before: float = 0,
+        align: str = "center",
+        bold: bool = False,
+        italic: bool = False,
+    ) -> None:
         if first:
             cell._element.remove(cell.paragraphs[0]._element)
         self._run(self._paragraph(cell, align=align, before=before), text, size, bold=bold, italic=italic)
@@ -211,8 +230,9 @@ class _Writer:
                 self._figure(block)
 
     def _heading(self, level: int, text: str) -> None:
-        made = self._paragraph(align="justify", before=10 if level == 1 else 6, after=4, indent=0 if level == 1 else 12.7,
-                               keep=True)
+        made = self._paragraph(
+            align="justify", before=10 if level == 1 else 6, after=4, indent=0 if level == 1 else 12.7, keep=True
+        )
         made.style = self._paper.styles[f"Heading {level}"]
         self._run(made, text.upper() if level == 1 else text, bold=level < 3)
 
@@ -273,8 +293,11 @@ class _Writer:
         self._run(self._paragraph(align="center", keep=True), appendix.title.upper(), bold=True)
         symbol = head.number.partition("/BC-")[2]
         blank = "\u00a0" * 6
-        self._run(self._paragraph(align="center", after=8),
-                  f"(Kèm theo Báo cáo số {blank}/BC-{symbol} ngày {blank} tháng {blank} năm {blank})", italic=True)
+        self._run(
+            self._paragraph(align="center", after=8),
+            f"(Kèm theo Báo cáo số {blank}/BC-{symbol} ngày {blank} tháng {blank} năm {blank})",
+            italic=True,
+        )
         self._blocks(appendix.blocks)
 
     def _numbers(self, section: Any) -> None:

@@ -52,8 +52,12 @@ def border(paragraph: Any, eighths: str, *sides: str) -> None:
     borders = OxmlElement("w:pBdr")
     for side in sides:
         line = OxmlElement(f"w:{side}")
-        for key, value in (("val", "single"), ("sz", eighths), ("space", "1" if len(sides) == 1 else "4"),
-                           ("color", "000000")):
+        for key, value in (
+            ("val", "single"),
+            ("sz", eighths),
+            ("space", "1" if len(sides) == 1 else "4"),
+            ("color", "000000"),
+        ):
             line.set(qn(f"w:{key}"), value)
         borders.append(line)
     properties = paragraph._p.get_or_add_pPr()

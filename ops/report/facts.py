@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ops.duty import Check, Duty, View
 from ops.model import Evidence, Verdict, worst
-from ops.report.period import label, year_of
+from ops.report.period import told, year_of
 from ops.risk import Control, RiskRow, control, judge
 from ops.risk_data import Band, Named, Register
 from ops.status import SiteStatus
@@ -46,7 +46,7 @@ class Facts:
     @property
     def label(self) -> str:
         """The period in words."""
-        return label(self.start, self.end, self.now).vi
+        return told(self.start, self.end, self.now).vi
 
     @property
     def worst_first(self) -> list[RiskRow]:
@@ -80,8 +80,16 @@ class Facts:
         return duty in self.controls and self.controls[duty].private
 
 
-def gather(status: SiteStatus, view: View, duties: Mapping[str, Duty], register: Register, now: datetime,
-           start: datetime, end: datetime, verified: bool) -> Facts:
+def gather(
+    status: SiteStatus,
+    view: View,
+    duties: Mapping[str, Duty],
+    register: Register,
+    now: datetime,
+    start: datetime,
+    end: datetime,
+    verified: bool,
+) -> Facts:
     """Reads everything once. Duties that the register does not know are read too: nothing built stays untold."""
     until = min(end, now)
     at_end = replace(status, at=now)

@@ -29,15 +29,38 @@ def heat_map(rows: Sequence[RiskRow], register: Register) -> bytes:
             band = register.band(likelihood, impact)
             step = round(order[band.id] * (len(SHADES) - 1) / max(1, len(order) - 1))
             ink = "white" if step == len(SHADES) - 1 else "black"
-            axes.add_patch(Rectangle((impact - 0.5, likelihood - 0.5), 1, 1, facecolor=SHADES[step], edgecolor="black",
-                                     linewidth=0.8))
-            axes.text(impact - 0.46, likelihood + 0.44, f"{band.name.vi} ({likelihood * impact})", color=ink, va="top",
-                      fontproperties=font, fontsize=8)
-            axes.text(impact, likelihood - 0.1, _codes(rows, likelihood, impact), color=ink, ha="center", va="center",
-                      fontproperties=_font(bold=True), fontsize=8, linespacing=1.15)
+            axes.add_patch(
+                Rectangle(
+                    (impact - 0.5, likelihood - 0.5), 1, 1, facecolor=SHADES[step], edgecolor="black", linewidth=0.8
+                )
+            )
+            axes.text(
+                impact - 0.46,
+                likelihood + 0.44,
+                f"{band.name.vi} ({likelihood * impact})",
+                color=ink,
+                va="top",
+                fontproperties=font,
+                fontsize=8,
+            )
+            axes.text(
+                impact,
+                likelihood - 0.1,
+                _codes(rows, likelihood, impact),
+                color=ink,
+                ha="center",
+                va="center",
+                fontproperties=_font(bold=True),
+                fontsize=8,
+                linespacing=1.15,
+            )
     axes.set(xlim=(0.5, 5.5), ylim=(0.5, 5.5), xticks=range(1, 6), yticks=range(1, 6))
-    axes.set_xticklabels([f"{item.value}. {item.name.vi}" for item in register.impact], fontproperties=font, fontsize=10)
-    axes.set_yticklabels([f"{item.value}. {item.name.vi}" for item in register.likelihood], fontproperties=font, fontsize=10)
+    axes.set_xticklabels(
+        [f"{item.value}. {item.name.vi}" for item in register.impact], fontproperties=font, fontsize=10
+    )
+    axes.set_yticklabels(
+        [f"{item.value}. {item.name.vi}" for item in register.likelihood], fontproperties=font, fontsize=10
+    )
     axes.set_xlabel("Mức độ tác động", fontproperties=_font(bold=True), fontsize=11)
     axes.set_ylabel("Khả năng xảy ra", fontproperties=_font(bold=True), fontsize=11)
     axes.tick_params(length=0)
@@ -47,9 +70,12 @@ def heat_map(rows: Sequence[RiskRow], register: Register) -> bytes:
 
 
 def _codes(rows: Sequence[RiskRow], likelihood: int, impact: int) -> str:
-    codes = [row.row.id + ("*" if row.missing else "") for row in rows
-             if (row.likelihood, row.impact) == (likelihood, impact)]
-    return "\n".join("  ".join(codes[index:index + 2]) for index in range(0, len(codes), 2))
+    codes = [
+        row.row.id + ("*" if row.missing else "")
+        for row in rows
+        if (row.likelihood, row.impact) == (likelihood, impact)
+    ]
+    return "\n".join("  ".join(codes[index : index + 2]) for index in range(0, len(codes), 2))
 
 
 def _font(bold: bool = False) -> object:

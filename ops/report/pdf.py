@@ -22,8 +22,9 @@ def render(document: Document) -> bytes:
     import typst
 
     ours = LIBERATION.is_dir()
-    fonts = typst.Fonts(include_system_fonts=not ours, include_embedded_fonts=False,
-                        font_paths=[str(LIBERATION)] if ours else [])
+    fonts = typst.Fonts(
+        include_system_fonts=not ours, include_embedded_fonts=False, font_paths=[str(LIBERATION)] if ours else []
+    )
     families = ["Liberation Serif"] if ours else [*_installed(fonts)]
     with tempfile.TemporaryDirectory(prefix="gaccong-report-") as folder:
         place = Path(folder)
@@ -31,8 +32,9 @@ def render(document: Document) -> bytes:
         tree = _Laid(place).document(document, families)
         (place / "document.json").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
         try:
-            made = typst.compile(str(place / "report.typ"), root=str(place), font_paths=fonts, format="pdf",
-                                 timestamp=document.made)
+            made = typst.compile(
+                str(place / "report.typ"), root=str(place), font_paths=fonts, format="pdf", timestamp=document.made
+            )
         except typst.TypstError as error:
             raise GaccongError(
                 say("không tạo được PDF: {e}", "the PDF cannot be made: {e}", e=error),
@@ -46,11 +48,16 @@ def render(document: Document) -> bytes:
 def _installed(fonts: Any) -> list[str]:
     """The first family of those that have every Vietnamese letter; none is a reason to refuse."""
     known = set(fonts.families())
-    found = [name for name in ("Times New Roman", "Liberation Serif", "Tinos", "Noto Serif", "DejaVu Serif")
-             if name in known or name.lower() in known]
+    found = [
+        name
+        for name in ("Times New Roman", "Liberation Serif", "Tinos", "Noto Serif", "DejaVu Serif")
+        if name in known or name.lower() in known
+    ]
     if not found:
-        raise GaccongError(say("không có phông chữ tiếng Việt cho PDF", "no font with Vietnamese letters for the PDF"),
-                           say("apt-get install fonts-liberation2", "apt-get install fonts-liberation2"))
+        raise GaccongError(
+            say("không có phông chữ tiếng Việt cho PDF", "no font with Vietnamese letters for the PDF"),
+            say("apt-get install fonts-liberation2", "apt-get install fonts-liberation2"),
+        )
     return found[:1]
 
 
@@ -65,21 +72,37 @@ class _Laid:
         head, closing = document.letterhead, document.closing
         made = document.made.astimezone(UTC)
         return {
-            "title": document.title, "author": document.author, "fonts": families,
+            "title": document.title,
+            "author": document.author,
+            "fonts": families,
             "made": [made.year, made.month, made.day, made.hour, made.minute, made.second],
             "symbol": head.number.partition("/BC-")[2],
             "letterhead": {
-                "parent": list(head.parent), "issuer": list(head.issuer), "number": _wide(head.number), "place_date": head.place_date,
-                "mark": head.mark, "kind": head.kind, "subject": list(head.subject),
+                "parent": list(head.parent),
+                "issuer": list(head.issuer),
+                "number": _wide(head.number),
+                "place_date": head.place_date,
+                "mark": head.mark,
+                "kind": head.kind,
+                "subject": list(head.subject),
                 "addressees": list(head.addressees),
             },
             "warnings": [self.block(note) for note in document.warnings],
             "body": self.blocks(document.body),
-            "closing": {"recipients": list(closing.recipients), "authority": closing.authority, "title": closing.title,
-                        "signer": closing.signer},
+            "closing": {
+                "recipients": list(closing.recipients),
+                "authority": closing.authority,
+                "title": closing.title,
+                "signer": closing.signer,
+            },
             "appendices": [
-                {"roman": item.roman, "title": item.title, "landscape": item.landscape,
-                 "blocks": self.blocks(item.blocks)} for item in document.appendices
+                {
+                    "roman": item.roman,
+                    "title": item.title,
+                    "landscape": item.landscape,
+                    "blocks": self.blocks(item.blocks),
+                }
+                for item in document.appendices
             ],
         }
 
@@ -91,19 +114,33 @@ class _Laid:
             case Heading(level, text):
                 return {"kind": "heading", "level": level, "text": text}
             case Paragraph(runs, item):
-                return {"kind": "paragraph", "item": item,
-                        "runs": [{"t": run.text, "b": run.bold, "i": run.italic} for run in runs]}
+                return {
+                    "kind": "paragraph",
+                    "item": item,
+                    "runs": [{"t": run.text, "b": run.bold, "i": run.italic} for run in runs],
+                }
             case Note(text):
                 return {"kind": "note", "text": text}
             case Table():
-                return {"kind": "table", "size": block.size, "rows": [list(row) for row in block.rows],
-                        "columns": [{"head": column.head, "width": column.width, "align": column.align}
-                                    for column in block.columns]}
+                return {
+                    "kind": "table",
+                    "size": block.size,
+                    "rows": [list(row) for row in block.rows],
+                    "columns": [
+                        {"head": column.head, "width": column.width, "align": column.align} for column in block.columns
+                    ],
+                }
             case Figure():
                 self._pictures += 1
                 name = f"picture{self._pictures}.png"
                 (self._place / name).write_bytes(block.png)
-                return {"kind": "figure", "file": name, "alt": block.alt, "width": block.width, "caption": block.caption}
+                return {
+                    "kind": "figure",
+                    "file": name,
+                    "alt": block.alt,
+                    "width": block.width,
+                    "caption": block.caption,
+                }
 
 
 def _wide(number: str) -> str:

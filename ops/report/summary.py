@@ -20,13 +20,18 @@ def summary(facts: Facts) -> list[Block]:
     lacking = [row for row in facts.rows if row.missing]
     blocks: list[Block] = [
         Heading(1, "I. Tóm tắt cho lãnh đạo"),
-        paragraph(f"Báo cáo đánh giá **{count} rủi ro** thuộc sáu nhóm mà quy chế nêu, {facts.label}. "
-                  f"Kết quả: {_counts(facts)}."),
+        paragraph(
+            f"Báo cáo đánh giá **{count} rủi ro** thuộc sáu nhóm mà quy chế nêu, {facts.label}. "
+            f"Kết quả: {_counts(facts)}."
+        ),
     ]
     if lacking:
-        blocks.append(paragraph(
-            f"**Còn thiếu số liệu:** {len(lacking)} trên {count} rủi ro được ghi “{MISSING}” {_sources_told(facts)}. Mức của "
-            "các rủi ro này là mức tạm tính; thiếu dữ liệu không có nghĩa là đã an toàn."))
+        blocks.append(
+            paragraph(
+                f"**Còn thiếu số liệu:** {len(lacking)} trên {count} rủi ro được ghi “{MISSING}” {_sources_told(facts)}. Mức của "
+                "các rủi ro này là mức tạm tính; thiếu dữ liệu không có nghĩa là đã an toàn."
+            )
+        )
     else:
         blocks.append(paragraph("Mọi rủi ro đều được đánh giá trên số liệu đủ độ phủ."))
     blocks.append(paragraph(f"**{_heading(facts)}**"))
@@ -74,8 +79,13 @@ def decisions_table(facts: Facts) -> Table:
     rows = [(str(index), text, codes, BLANK, BLANK) for index, (text, codes) in enumerate(decisions(facts), 1)]
     if not rows:
         rows = [("–", "Không có nội dung cần quyết định; đề nghị tiếp tục duy trì các biện pháp", "–", "–", "–")]
-    columns = (Column("TT", 10, "center"), Column("Nội dung", 84), Column("Rủi ro", 24), Column("Kinh phí", 21, "center"),
-               Column("Thời hạn", 21, "center"))
+    columns = (
+        Column("TT", 10, "center"),
+        Column("Nội dung", 84),
+        Column("Rủi ro", 24),
+        Column("Kinh phí", 21, "center"),
+        Column("Thời hạn", 21, "center"),
+    )
     return Table(columns, tuple(rows), 12)
 
 
@@ -83,7 +93,10 @@ def basis(facts: Facts) -> list[Block]:
     """II. Legal basis, scope, method, sources and their limits."""
     return [
         Heading(1, "II. Căn cứ, phạm vi và phương pháp"),
-        *_legal(facts), *_scope(facts), *_method(facts), *_sources(facts),
+        *_legal(facts),
+        *_scope(facts),
+        *_method(facts),
+        *_sources(facts),
     ]
 
 
@@ -92,8 +105,11 @@ def _legal(facts: Facts) -> list[Block]:
     number = f", số {policy.number}" if policy.number else ""
     day = local_day(facts.now)
     rows = [(f"{policy.name.vi}{number}", f"{policy.issuer.vi} ban hành")]
-    rows += [(f"{law.id}: {law.title.vi}", law.validity.vi + ("; cần đối chiếu" if law.memory else ""))
-             for law in legal_basis(day, policy.id) if TOPICS & set(law.topics)]
+    rows += [
+        (f"{law.id}: {law.title.vi}", law.validity.vi + ("; cần đối chiếu" if law.memory else ""))
+        for law in legal_basis(day, policy.id)
+        if TOPICS & set(law.topics)
+    ]
     return [
         Heading(2, "1. Căn cứ pháp lý"),
         Table((Column("Văn bản", 110), Column("Hiệu lực", 50)), tuple(rows), 12),
@@ -109,8 +125,10 @@ def _scope(facts: Facts) -> list[Block]:
         Heading(2, "2. Phạm vi, kỳ số liệu, tài sản"),
         plain(f"Đối tượng: {site.name}, địa chỉ {site.url} (tên miền: {names})."),
         paragraph(f"Kỳ số liệu: {facts.label}, theo giờ Việt Nam."),
-        paragraph("Các loại thông tin: tin, bài, văn bản đã công bố; dữ liệu của người gửi câu hỏi, phản ánh; thông tin "
-                  "tài khoản của cán bộ, cộng tác viên."),
+        paragraph(
+            "Các loại thông tin: tin, bài, văn bản đã công bố; dữ liệu của người gửi câu hỏi, phản ánh; thông tin "
+            "tài khoản của cán bộ, cộng tác viên."
+        ),
         paragraph(f"Tài sản được đánh giá: {'; '.join(asset[:1].lower() + asset[1:] for asset in assets)}."),
     ]
 
@@ -120,12 +138,16 @@ def _method(facts: Facts) -> list[Block]:
     matrix = "bảng mức tại Phụ lục IV" if facts.register.cells else "điểm bằng khả năng xảy ra nhân với tác động"
     return [
         Heading(2, "3. Phương pháp, thang đo"),
-        paragraph(f"Mỗi rủi ro được chấm khả năng xảy ra (1 đến 5) và mức độ tác động (1 đến 5); mức độ nghiêm trọng theo "
-                  f"{matrix}. Thang đo và quy tắc được in đầy đủ tại Phụ lục IV."),
-        paragraph(f"Thiếu số liệu không làm giảm mức rủi ro: khi độ phủ số liệu dưới {percent(rule.coverage_floor)}, khả "
-                  f"năng xảy ra ít nhất là {rule.missing_likelihood} và rủi ro được ghi “{MISSING}”. Mức trong báo cáo là "
-                  "mức hiện tại do hệ thống đề xuất từ bằng chứng; người có trách nhiệm xác nhận hoặc điều chỉnh, ghi rõ "
-                  "lý do."),
+        paragraph(
+            f"Mỗi rủi ro được chấm khả năng xảy ra (1 đến 5) và mức độ tác động (1 đến 5); mức độ nghiêm trọng theo "
+            f"{matrix}. Thang đo và quy tắc được in đầy đủ tại Phụ lục IV."
+        ),
+        paragraph(
+            f"Thiếu số liệu không làm giảm mức rủi ro: khi độ phủ số liệu dưới {percent(rule.coverage_floor)}, khả "
+            f"năng xảy ra ít nhất là {rule.missing_likelihood} và rủi ro được ghi “{MISSING}”. Mức trong báo cáo là "
+            "mức hiện tại do hệ thống đề xuất từ bằng chứng; người có trách nhiệm xác nhận hoặc điều chỉnh, ghi rõ "
+            "lý do."
+        ),
     ]
 
 
@@ -133,20 +155,29 @@ def _sources(facts: Facts) -> list[Block]:
     status = facts.status
     blocks: list[Block] = [Heading(2, "4. Nguồn số liệu và giới hạn")]
     if status.lines:
-        state = "đã xác minh toàn vẹn" if facts.verified else "KHÔNG xác minh được, cần làm rõ trước khi sử dụng báo cáo"
+        state = (
+            "đã xác minh toàn vẹn" if facts.verified else "KHÔNG xác minh được, cần làm rõ trước khi sử dụng báo cáo"
+        )
         blocks += [paragraph(f"Sổ bằng chứng {state}. Đầu sổ lúc lập báo cáo:"), ledger_head(facts)]
     else:
         blocks.append(paragraph(f"Sổ bằng chứng chưa có dòng nào ({MISSING})."))
     enough = len(facts.controls) - len(facts.lacking)
-    blocks.append(paragraph(f"{enough} trên {len(facts.controls)} nguồn số liệu có độ phủ từ "
-                            f"{percent(facts.register.rule.coverage_floor)} trở lên."
-                            + (" Các nguồn còn thiếu:" if facts.lacking else "")))
+    blocks.append(
+        paragraph(
+            f"{enough} trên {len(facts.controls)} nguồn số liệu có độ phủ từ "
+            f"{percent(facts.register.rule.coverage_floor)} trở lên."
+            + (" Các nguồn còn thiếu:" if facts.lacking else "")
+        )
+    )
     if facts.lacking:
         blocks.append(coverage_table(facts))
-    blocks.append(paragraph(
-        "Độ phủ là phần thời gian của kỳ mà hệ thống có kiểm tra và kiểm tra được. Năm đầu áp dụng, khả năng xảy ra chủ "
-        "yếu dựa vào tình trạng các biện pháp, chưa có số liệu nhiều năm. Số liệu do đơn vị cung cấp dịch vụ nắm giữ mà "
-        "chưa gửi được coi là không rõ, không coi là tốt."))
+    blocks.append(
+        paragraph(
+            "Độ phủ là phần thời gian của kỳ mà hệ thống có kiểm tra và kiểm tra được. Năm đầu áp dụng, khả năng xảy ra chủ "
+            "yếu dựa vào tình trạng các biện pháp, chưa có số liệu nhiều năm. Số liệu do đơn vị cung cấp dịch vụ nắm giữ mà "
+            "chưa gửi được coi là không rõ, không coi là tốt."
+        )
+    )
     blocks += [plain(f"Lưu ý về ngưỡng: {note.vi}.") for note in status.notes]
     return blocks
 

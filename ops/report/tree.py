@@ -129,7 +129,9 @@ class Document:
 
 def leads(blocks: Sequence[Block], index: int) -> bool:
     """True for a paragraph that introduces the table after it, and so must stay on its page."""
-    return isinstance(blocks[index], Paragraph) and any(isinstance(after, Table) for after in blocks[index + 1:index + 2])
+    return isinstance(blocks[index], Paragraph) and any(
+        isinstance(after, Table) for after in blocks[index + 1 : index + 2]
+    )
 
 
 def first_upper(text: str) -> str:

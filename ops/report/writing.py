@@ -25,19 +25,27 @@ def write(document: Document, formats: Sequence[str], out: Path, stem: str) -> l
     """
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:
-        raise UsageError(say("không có định dạng {f}", "no such format: {f}", f=", ".join(strange) or "?"),
-                         say("chọn trong: {f}", "choose from: {f}", f=", ".join(FORMATS)))
+        raise UsageError(
+            say("không có định dạng {f}", "no such format: {f}", f=", ".join(strange) or "?"),
+            say("chọn trong: {f}", "choose from: {f}", f=", ".join(FORMATS)),
+        )
     if not _STEM.fullmatch(stem) or stem.startswith("."):
-        raise UsageError(say("tên tệp không dùng được: {s}", "file name cannot be used: {s}", s=stem),
-                         say("chỉ dùng chữ, số, dấu gạch và dấu chấm", "letters, digits, dashes and dots only"))
+        raise UsageError(
+            say("tên tệp không dùng được: {s}", "file name cannot be used: {s}", s=stem),
+            say("chỉ dùng chữ, số, dấu gạch và dấu chấm", "letters, digits, dashes and dots only"),
+        )
     made = [(out / f"{stem}.{name}", _maker(name)(document)) for name in dict.fromkeys(formats)]
     try:
         out.mkdir(parents=True, exist_ok=True)
         _place(made)
     except OSError as error:
         raise GaccongError(
-            say("không ghi được báo cáo vào {o}: {e}", "the report cannot be written to {o}: {e}", o=out,
-                e=error.strerror or error),
+            say(
+                "không ghi được báo cáo vào {o}: {e}",
+                "the report cannot be written to {o}: {e}",
+                o=out,
+                e=error.strerror or error,
+            ),
             say("giải phóng dung lượng hoặc chọn thư mục khác bằng --out", "free some space, or choose another --out"),
         ) from error
     return [path for path, _ in made]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ops.moment import human
+from ops.moment import human, unstamp
 from ops.report.facts import BLANK, MISSING, WORDS, Facts
 from ops.report.tree import Block, Column, Heading, Table, paragraph
 from ops.risk import Control, Subject, percent
@@ -17,13 +17,17 @@ def year(facts: Facts) -> list[Block]:
     return [
         Heading(1, "III. Tình hình năm báo cáo"),
         Heading(2, "1. Kết quả các biện pháp bảo đảm an toàn"),
-        paragraph("Tỷ lệ đạt tính trên thời gian có số liệu; độ phủ tính trên cả kỳ. Tình trạng từng điều khoản của quy chế "
-                  "tại Phụ lục III."),
+        paragraph(
+            "Tỷ lệ đạt tính trên thời gian có số liệu; độ phủ tính trên cả kỳ. Tình trạng từng điều khoản của quy chế "
+            "tại Phụ lục III."
+        ),
         *_groups(facts),
         Heading(2, "2. Sự cố trong năm"),
         *_events(facts),
         Heading(2, "3. Thực hiện kiến nghị năm trước"),
-        paragraph(f"Chưa có báo cáo năm trước trong hệ thống ({MISSING}). Nội dung do Tổ chuyên trách bổ sung: {BLANK}"),
+        paragraph(
+            f"Chưa có báo cáo năm trước trong hệ thống ({MISSING}). Nội dung do Tổ chuyên trách bổ sung: {BLANK}"
+        ),
     ]
 
 
@@ -46,8 +50,12 @@ def _groups(facts: Facts) -> list[Block]:
 
 
 _COLUMNS = (
-    Column("Biện pháp", 52), Column("Đối tượng", 24), Column("Cuối kỳ", 24), Column("Tỷ lệ đạt", 18, "center"),
-    Column("Độ phủ", 17, "center"), Column("Không đạt", 25),
+    Column("Biện pháp", 52),
+    Column("Đối tượng", 24),
+    Column("Cuối kỳ", 24),
+    Column("Tỷ lệ đạt", 18, "center"),
+    Column("Độ phủ", 17, "center"),
+    Column("Không đạt", 25),
 )
 
 
@@ -58,8 +66,10 @@ def _rows(item: Control, facts: Facts) -> list[tuple[str, ...]]:
     if item.private:
         whole = Subject(_people(len(item.subjects)), item.verdict, item.coverage, item.sums, item.at_risk_seconds)
         return [_row(name, whole)]
-    return [_row(name if index == 0 else "", replace(subject, name=facts.register.subject(subject.name)))
-            for index, subject in enumerate(item.subjects)]
+    return [
+        _row(name if index == 0 else "", replace(subject, name=facts.register.subject(subject.name)))
+        for index, subject in enumerate(item.subjects)
+    ]
 
 
 def _people(count: int) -> str:
@@ -80,8 +90,11 @@ def _events(facts: Facts) -> list[Block]:
     blocks: list[Block] = []
     if not lines:
         covered = [item for item in facts.controls.values() if item.coverage]
-        said = "Hệ thống không ghi nhận lần không đạt nào trong phần thời gian có số liệu." if covered else (
-            f"Chưa có số liệu giám sát trong kỳ (**{MISSING}**), không kết luận được là có hay không có sự cố.")
+        said = (
+            "Hệ thống không ghi nhận lần không đạt nào trong phần thời gian có số liệu."
+            if covered
+            else (f"Chưa có số liệu giám sát trong kỳ (**{MISSING}**), không kết luận được là có hay không có sự cố.")
+        )
         blocks.append(paragraph(said))
     else:
         shown = lines[-EVENTS:]
@@ -90,11 +103,22 @@ def _events(facts: Facts) -> list[Block]:
         rows = []
         for line in shown:
             subject = "(không in tên)" if facts.private(line.duty) else facts.register.subject(line.subject)
-            rows.append((human(line.time), facts.register.name(line.duty).vi, subject, line.id))
+            rows.append(
+                (
+                    human(unstamp(line.body["from"]) if "from" in line.body else line.time),
+                    facts.register.name(line.duty).vi,
+                    subject,
+                    line.id,
+                )
+            )
         columns = (Column("Thời điểm", 34), Column("Biện pháp", 66), Column("Đối tượng", 30), Column("Bằng chứng", 30))
         blocks.append(Table(columns, tuple(rows), 11))
-    blocks.append(paragraph("Sự cố khác do người quản trị ghi nhận, thời điểm phát hiện, khắc phục và báo cáo đã gửi "
-                            f"(trong 24 giờ, 72 giờ): {BLANK}"))
+    blocks.append(
+        paragraph(
+            "Sự cố khác do người quản trị ghi nhận, thời điểm phát hiện, khắc phục và báo cáo đã gửi "
+            f"(trong 24 giờ, 72 giờ): {BLANK}"
+        )
+    )
     return blocks
 
 

@@ -97,7 +97,11 @@ def locked(place: str) -> Busy:
 def readonly(place: str) -> GaccongError:
     """The file, its folder or the server does not let us write."""
     return GaccongError(
-        say("kho {p} không ghi được: tệp hoặc đĩa chỉ đọc", "the store {p} cannot be written: file or disk is read-only", p=place),
+        say(
+            "kho {p} không ghi được: tệp hoặc đĩa chỉ đọc",
+            "the store {p} cannot be written: file or disk is read-only",
+            p=place,
+        ),
         say(
             "chạy bằng tài khoản của gaccong; xem quyền của tệp và thư mục",
             "run as the account of gaccong; look at the rights of file and folder",

@@ -36,10 +36,19 @@ def main(lines: int = 10_000, url: str = "") -> None:
             now = START + timedelta(seconds=365 * 86400 * number / lines)
             with store.transaction("demo", now) as writer:
                 for subject in ("ipv4", "ipv6"):
-                    writer.append("flip", "web.http", subject, {
-                        "verdict": "met", "was": "broken", "detail": detail, "measures": {"seconds": 0.21},
-                        "facts": {"status": 200, "address": "192.0.2.7", "number": number}, "next": "",
-                    })
+                    writer.append(
+                        "flip",
+                        "web.http",
+                        subject,
+                        {
+                            "verdict": "met",
+                            "was": "broken",
+                            "detail": detail,
+                            "measures": {"seconds": 0.21},
+                            "facts": {"status": 200, "address": "192.0.2.7", "number": number},
+                            "next": "",
+                        },
+                    )
         told("append, 2 lines a transaction (sign, fsync)", time.perf_counter() - began, lines)
         began = time.perf_counter()
         found = verify_book(store.raw_lines("demo"), store.checkpoints("demo"), signer.public)

@@ -37,8 +37,10 @@ def probes(number: int) -> dict[str, float]:
         server = NameServer(zone)
         web = Web(place / "web", authority, authority)
         with nginx(place / "web" / "n", web.config):
-            aims = [Aim(f"https://xamau.test:{web.tls['good']}/", family, (server.text,), authority=authority.path)
-                    for family in Family]
+            aims = [
+                Aim(f"https://xamau.test:{web.tls['good']}/", family, (server.text,), authority=authority.path)
+                for family in Family
+            ]
             assert all(probe(aim).ok for aim in aims)
             walls, began = [], time.process_time()
             for turn in range(number):
@@ -60,9 +62,13 @@ def readers(sites: int) -> dict[str, float]:
     for status in fleet:
         sheet(status, PRIVATE)
     sheets = time.perf_counter() - started
-    return {"sites": sites, "exposition_seconds": round(exposed, 3), "exposition_bytes": len(text),
-            "series": sum(1 for line in text.splitlines() if not line.startswith(b"#")),
-            "fleet_sheets_seconds": round(sheets, 3)}
+    return {
+        "sites": sites,
+        "exposition_seconds": round(exposed, 3),
+        "exposition_bytes": len(text),
+        "series": sum(1 for line in text.splitlines() if not line.startswith(b"#")),
+        "fleet_sheets_seconds": round(sheets, 3),
+    }
 
 
 def main() -> None:

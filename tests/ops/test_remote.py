@@ -19,7 +19,11 @@ from ops.secrets import Secret, resolve
 from tests.accounts.servers import Sshd, free_port, make_key
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="sshd for root needs root")
-SLOW = ("sh", "-c", "trap '' INT; sleep 71.5 & sleep 71.5")
+
+
+def slow(seconds: str) -> tuple[str, ...]:
+    """A command of two processes that both sleep this long (a number of its own per test, to be found by)."""
+    return ("sh", "-c", f"trap '' INT; sleep {seconds} & sleep {seconds}")
 
 
 def secret(reference: str) -> Secret:
@@ -90,9 +94,9 @@ def test_output_past_the_cap_is_cut_and_said(far: Remote) -> None:
 
 
 def test_a_time_limit_ends_the_process_on_the_far_side(far: Remote) -> None:
-    result = far.run(Command(SLOW, timeout=1.0))
+    result = far.run(Command(slow(f"71.{os.getpid()}"), timeout=1.0))
     assert result.code == TIMED_OUT and result.seconds < 10
-    assert subprocess.run(["pgrep", "-f", "sleep 71[.]5"], capture_output=True, timeout=10).returncode == 1
+    assert subprocess.run(["pgrep", "-f", f"sleep 71[.]{os.getpid()}"], capture_output=True, timeout=10).returncode == 1
 
 
 def test_code_124_of_the_command_itself_is_no_time_out(far: Remote) -> None:
@@ -108,8 +112,8 @@ def test_both_exit_codes_of_a_feed_come_back(far: Remote) -> None:
     assert (other.code, other.feed_code) == (4, 0) and other.stderr == b"l\xe1\xbb\x97i\n"
     assert far.run(Command(("cat",), feed=("no-such-program-here",))).feed_code == 127
     assert far.run(Command(("true",), feed=("yes",))).feed_code not in (0, -1)
-    slow = far.run(Command(("cat",), feed=SLOW, timeout=1.0))
-    assert slow.code == TIMED_OUT and slow.feed_code == TIMED_OUT
+    late = far.run(Command(("cat",), feed=slow("72.5"), timeout=1.0))
+    assert late.code == TIMED_OUT and late.feed_code == TIMED_OUT
 
 
 def test_a_feed_is_bytes_not_text(far: Remote, tmp_path: Path) -> None:

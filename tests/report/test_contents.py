@@ -133,6 +133,7 @@ def test_a_period_that_is_not_over_says_so_and_is_measured_to_now():
 def test_only_the_period_counts():
     world = good_year()
     from ops.model import Verdict
+
     world.happen("web.http", "ipv4", END + timedelta(hours=1), Verdict.BROKEN)
     row = {item["id"]: item for item in make_report(world).data["rows"]}["R6.1-01"]
     assert row["likelihood"] == 1
@@ -152,11 +153,14 @@ def test_all_text_is_nfc_even_when_the_settings_are_not():
     assert unicodedata.is_normalized("NFC", document.title + "".join(document.letterhead.subject))
 
 
-@pytest.mark.parametrize(("name", "written"), [
-    ("ỦY BAN NHÂN DÂN XÃ THỐNG NHẤT", "Ủy ban nhân dân xã Thống Nhất"),
-    ("ỦY BAN NHÂN DÂN PHƯỜNG 1", "Ủy ban nhân dân phường 1"),
-    ("Ủy ban nhân dân xã An Bình", "Ủy ban nhân dân xã An Bình"),
-])
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("ỦY BAN NHÂN DÂN XÃ THỐNG NHẤT", "Ủy ban nhân dân xã Thống Nhất"),
+        ("ỦY BAN NHÂN DÂN PHƯỜNG 1", "Ủy ban nhân dân phường 1"),
+        ("Ủy ban nhân dân xã An Bình", "Ủy ban nhân dân xã An Bình"),
+    ],
+)
 def test_the_addressee_is_written_as_in_running_text(name, written):
     from ops.report.annual_risk import addressed
 

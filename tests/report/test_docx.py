@@ -13,9 +13,12 @@ from docx.oxml.ns import qn
 from ops.report import docx as writer
 from tests.report.world import World, make_report, make_site, mixed_year
 
-LETTERS = [chr(code) for code in (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))
-           if chr(code) in "ÀÁÂÃÈÉÊÌÍÒÓÔÕÙÚÝàáâãèéêìíòóôõùúýĂăĐđĨĩŨũƠơƯư" or code >= 0x1EA0]
-ALPHABET = " ".join("".join(LETTERS[start:start + 6]) for start in range(0, len(LETTERS), 6))
+LETTERS = [
+    chr(code)
+    for code in (*range(0xC0, 0x1B1), *range(0x1EA0, 0x1EFA))
+    if chr(code) in "ÀÁÂÃÈÉÊÌÍÒÓÔÕÙÚÝàáâãèéêìíòóôõùúýĂăĐđĨĩŨũƠơƯư" or code >= 0x1EA0
+]
+ALPHABET = " ".join("".join(LETTERS[start : start + 6]) for start in range(0, len(LETTERS), 6))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_the_first_page_from_the_top(paper):
     assert kind.alignment == WD_ALIGN_PARAGRAPH.CENTER and kind.runs[0].font.bold and kind.runs[0].font.size.pt == 14
     texts = [line.text for line in paper.paragraphs]
     place = texts.index("Kính gửi:")
-    assert texts[place + 1: place + 3] == ["- Trưởng Ban Biên tập;", "- Ủy ban nhân dân xã An Bình."]
+    assert texts[place + 1 : place + 3] == ["- Trưởng Ban Biên tập;", "- Ủy ban nhân dân xã An Bình."]
 
 
 def test_rules_under_the_motto_and_the_issuer(paper):
@@ -100,8 +103,11 @@ def test_the_page_number_is_hidden_on_page_one_and_restarts_in_each_appendix(pap
 
 
 def test_the_body_is_justified_with_an_indent_and_ends_with_the_mark(paper):
-    texts = [line for line in paper.paragraphs if line.alignment == WD_ALIGN_PARAGRAPH.JUSTIFY
-             and line.style.name == "Normal"]
+    texts = [
+        line
+        for line in paper.paragraphs
+        if line.alignment == WD_ALIGN_PARAGRAPH.JUSTIFY and line.style.name == "Normal"
+    ]
     assert len(texts) > 40
     for line in texts:
         assert line.paragraph_format.first_line_indent.mm == pytest.approx(12.7, abs=0.1)
@@ -114,10 +120,18 @@ def test_recipients_are_12_and_11(paper):
     lines = table.rows[0].cells[0].paragraphs
     head = lines[0].runs[0].font
     assert (head.size.pt, head.bold, head.italic) == (12, True, True)
-    assert [line.text for line in lines[1:]] == ["- Như trên;", "- Thường trực HĐND xã;", "- Văn phòng HĐND và UBND xã;",
-                                                 "- Lưu: VT, Tổ chuyên trách."]
+    assert [line.text for line in lines[1:]] == [
+        "- Như trên;",
+        "- Thường trực HĐND xã;",
+        "- Văn phòng HĐND và UBND xã;",
+        "- Lưu: VT, Tổ chuyên trách.",
+    ]
     assert all(run.font.size.pt == 11 for line in lines[1:] for run in line.runs)
-    assert [line.text for line in table.rows[0].cells[1].paragraphs] == ["TM. BAN BIÊN TẬP", "TRƯỞNG BAN", "Nguyễn Văn Mẫu"]
+    assert [line.text for line in table.rows[0].cells[1].paragraphs] == [
+        "TM. BAN BIÊN TẬP",
+        "TRƯỞNG BAN",
+        "Nguyễn Văn Mẫu",
+    ]
 
 
 def test_headings_by_level(paper):
@@ -145,10 +159,24 @@ def test_libreoffice_prints_it_with_one_header_block(tmp_path, name):
     assert len(LETTERS) == 134
     document = make_report(World(), duties={}, site=make_site(name=name))
     (tmp_path / "paper.docx").write_bytes(writer.render(document))
-    subprocess.run(["soffice", f"-env:UserInstallation=file://{tmp_path}/lo", "--headless", "--convert-to", "pdf",
-                    "--outdir", str(tmp_path), str(tmp_path / "paper.docx")], check=True, capture_output=True, timeout=120)
-    text = subprocess.run(["pdftotext", "-layout", str(tmp_path / "paper.pdf"), "-"], check=True, capture_output=True,
-                          timeout=60).stdout.decode()
+    subprocess.run(
+        [
+            "soffice",
+            f"-env:UserInstallation=file://{tmp_path}/lo",
+            "--headless",
+            "--convert-to",
+            "pdf",
+            "--outdir",
+            str(tmp_path),
+            str(tmp_path / "paper.docx"),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    text = subprocess.run(
+        ["pdftotext", "-layout", str(tmp_path / "paper.pdf"), "-"], check=True, capture_output=True, timeout=60
+    ).stdout.decode()
     assert text.count("CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM") == 1
     assert text.count("Nơi nhận:") == 1
     assert "".join(name.split()) in "".join(text.split())

@@ -16,7 +16,9 @@ needs_liberation = pytest.mark.skipif(not pdf.LIBERATION.is_dir(), reason="fonts
 def tool(name, path, *options):
     """What pdftotext (to standard output), pdffonts or pdfinfo says of a file."""
     out = ["-"] if name == "pdftotext" else []
-    return subprocess.run([name, *options, str(path), *out], check=True, capture_output=True, timeout=60).stdout.decode()
+    return subprocess.run(
+        [name, *options, str(path), *out], check=True, capture_output=True, timeout=60
+    ).stdout.decode()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_one_family_and_nothing_else(path):
 
 @needs_poppler
 def test_a4_pages_numbered_from_the_second_and_anew_in_appendices(path):
-    sizes = [line for line in tool("pdfinfo", path, "-f", "1", "-l", "99").splitlines() if "size:" in line and "Page" in line]
+    sizes = [
+        line for line in tool("pdfinfo", path, "-f", "1", "-l", "99").splitlines() if "size:" in line and "Page" in line
+    ]
     assert all("595.2" in line and "841.8" in line for line in sizes)
     pages = tool("pdftotext", path, "-layout").split("\f")[:-1]
     numbers, expected = [], 0
@@ -63,15 +67,26 @@ def test_a4_pages_numbered_from_the_second_and_anew_in_appendices(path):
 def test_page_one_and_the_ending(path):
     text = tool("pdftotext", path, "-layout")
     first = text.split("\f")[0]
-    for part in ("CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM", "Độc lập - Tự do - Hạnh phúc", "Số:", "/BC-BBT", "LƯU HÀNH NỘI BỘ",
-                 "An Bình, ngày 15 tháng 12 năm 2026", "BÁO CÁO", "Kính gửi:", "I. TÓM TẮT CHO LÃNH ĐẠO"):
+    for part in (
+        "CỘNG HÒA XÃ HỘI CHỦ NGHĨA VIỆT NAM",
+        "Độc lập - Tự do - Hạnh phúc",
+        "Số:",
+        "/BC-BBT",
+        "LƯU HÀNH NỘI BỘ",
+        "An Bình, ngày 15 tháng 12 năm 2026",
+        "BÁO CÁO",
+        "Kính gửi:",
+        "I. TÓM TẮT CHO LÃNH ĐẠO",
+    ):
         assert part in first, part
     page = next(part for part in text.split("\f") if "Nơi nhận:" in part)
     assert "./." in page and "Nguyễn Văn Mẫu" in page and "TM. BAN BIÊN TẬP" in page
 
 
 @needs_poppler
-@pytest.mark.parametrize("name", ["Trang " + "rất dài " * 37, f"Trang {ALPHABET}", 'Trang #let x = "1" $ \\ *a* @b <c>'])
+@pytest.mark.parametrize(
+    "name", ["Trang " + "rất dài " * 37, f"Trang {ALPHABET}", 'Trang #let x = "1" $ \\ *a* @b <c>']
+)
 def test_names_are_text_never_markup(tmp_path, name):
     place = tmp_path / "paper.pdf"
     place.write_bytes(pdf.render(make_report(World(), duties={}, site=make_site(name=name))))

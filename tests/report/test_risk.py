@@ -48,7 +48,9 @@ def test_a_source_that_fell_silent_is_not_what_it_last_said():
     world.seen["backup.integrity", "user"] = START + 100 * DAY
     found = assess(row_of("R3-01"), world)
     assert found.missing and found.likelihood == 3
-    assert next(item for item in found.key if item.duty == "backup.integrity").coverage == pytest.approx(100 / 365, abs=0.01)
+    assert next(item for item in found.key if item.duty == "backup.integrity").coverage == pytest.approx(
+        100 / 365, abs=0.01
+    )
 
 
 def test_a_duty_that_is_not_built_is_missing_data():
@@ -105,6 +107,34 @@ def test_a_leaver_who_can_still_log_in_is_an_open_danger():
     assert control.broken_seconds == pytest.approx((NOW - datetime(2026, 11, 4, tzinfo=UTC)).total_seconds(), abs=86400)
 
 
+def test_a_subject_that_is_no_more_owes_nothing_after_but_its_breaches_count():
+    world = good_year()
+    world.happen("dns.address", "AAAA", datetime(2026, 3, 1, tzinfo=UTC), Verdict.BROKEN)
+    world.cease("dns.address", "AAAA", datetime(2026, 5, 1, tzinfo=UTC))
+    found = assess(row_of("R4-02", support=()), world)
+    assert not found.missing and found.likelihood == 3
+    world.cease("dns.address", "A", datetime(2026, 6, 1, tzinfo=UTC))
+    assert assess(row_of("R4-02", support=()), world).missing, "a duty that lost its last subject sees nothing"
+
+
+def test_an_hour_without_settings_does_not_blind_the_year():
+    world = good_year()
+    world.happen("web.http", "*", START + DAY, Verdict.UNSEEN)
+    world.cease("web.http", "*", START + DAY + timedelta(hours=1))
+    found = assess(row_of("R6.1-01"), world)
+    assert not found.missing and 0.999 < found.coverage < 1.0
+
+
+def test_a_source_that_was_unseen_by_turns_is_covered_only_where_all_were_seen():
+    world = World()
+    for subject, away in (("A", 10), ("AAAA", 20)):
+        world.happen("dns.address", subject, START, Verdict.MET)
+        world.happen("dns.address", subject, START + away * DAY, Verdict.UNSEEN)
+        world.happen("dns.address", subject, START + (away + 10) * DAY, Verdict.MET)
+    control = assess(row_of("R4-02"), world).key[0]
+    assert control.coverage == pytest.approx((365 - 20) / 365, abs=0.001)
+
+
 def test_never_worked_is_5_and_none():
     world = World()
     world.happen("tls.certificate", "trang", START - DAY, Verdict.BROKEN)
@@ -130,13 +160,23 @@ def test_half_covered_is_2_at_best_and_under_eighty_percent_is_3():
 
 def test_an_attestation_counts_until_it_runs_out():
     world = World()
-    world.write("attestation", "", "TN-10.1.infra", START - DAY, {"says": "met", "until": "2026-12-31T00:00:00.000000Z",
-                                                                   "detail": {"vi": "", "en": ""}})
+    world.write(
+        "attestation",
+        "",
+        "TN-10.1.infra",
+        START - DAY,
+        {"says": "met", "until": "2026-12-31T00:00:00.000000Z", "detail": {"vi": "", "en": ""}},
+    )
     row = row_of("R6.7-01", support=())
     assert assess(row, world).likelihood == 1
     short = World()
-    short.write("attestation", "", "TN-10.1.infra", START - DAY, {"says": "met", "until": "2026-03-01T00:00:00.000000Z",
-                                                                   "detail": {"vi": "", "en": ""}})
+    short.write(
+        "attestation",
+        "",
+        "TN-10.1.infra",
+        START - DAY,
+        {"says": "met", "until": "2026-03-01T00:00:00.000000Z", "detail": {"vi": "", "en": ""}},
+    )
     found = assess(row, short)
     assert found.missing and found.likelihood == 3 and found.key[0].verdict is Verdict.UNSEEN
 
@@ -153,14 +193,26 @@ def test_the_floor_of_a_severe_impact_holds_in_any_matrix():
 def test_the_bands_are_those_of_the_table():
     names = [[REGISTER.band(high, wide).id for wide in range(1, 6)] for high in range(1, 6)]
     low, mid, high, top = "thap", "trung_binh", "cao", "rat_cao"
-    assert names == [[low, low, low, low, mid], [low, low, mid, mid, high], [low, mid, mid, high, high],
-                     [low, mid, high, high, top], [mid, high, high, top, top]]
+    assert names == [
+        [low, low, low, low, mid],
+        [low, low, mid, mid, high],
+        [low, mid, mid, high, high],
+        [low, mid, high, high, top],
+        [mid, high, high, top, top],
+    ]
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ('floor_band = "cao"', 'floor_band = "sao"'), ("value = 2", "value = 7"), ('kind = "R5"', 'kind = "R9"'),
-    ('id = "R1-02"', 'id = "R1-01"'), ("coverage_floor = 0.80", ""), ("version = 1", "version = ["),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('floor_band = "cao"', 'floor_band = "sao"'),
+        ("value = 2", "value = 7"),
+        ('kind = "R5"', 'kind = "R9"'),
+        ('id = "R1-02"', 'id = "R1-01"'),
+        ("coverage_floor = 0.80", ""),
+        ("version = 1", "version = ["),
+    ],
+)
 def test_a_register_that_could_judge_wrongly_is_refused(tmp_path, old, new):
     text = risk_data.HERE.read_text(encoding="utf-8")
     assert old in text
@@ -183,4 +235,10 @@ def test_every_duty_of_the_register_has_a_name_and_every_clause_exists():
 
 def test_percent_never_says_more_than_was_seen():
     assert [risk.percent(share) for share in (1.0, 0.99999, 0.987, 0.00001, 0.0, 0.5)] == [
-        "100%", "99,9%", "98,7%", "0,1%", "0%", "50%"]
+        "100%",
+        "99,9%",
+        "98,7%",
+        "0,1%",
+        "0%",
+        "50%",
+    ]

@@ -24,7 +24,9 @@ def test_every_format_is_written_where_it_was_asked_for(document, tmp_path):
     assert all(path.stat().st_mode & 0o077 == 0 for path in made), "the paper tells weaknesses: for its owner only"
 
 
-@pytest.mark.parametrize(("formats", "stem"), [(["odt"], "a"), ([], "a"), (["json"], "../a"), (["json"], ""), (["json"], ".a")])
+@pytest.mark.parametrize(
+    ("formats", "stem"), [(["odt"], "a"), ([], "a"), (["json"], "../a"), (["json"], ""), (["json"], ".a")]
+)
 def test_wrong_asking_is_refused(document, tmp_path, formats, stem):
     with pytest.raises(UsageError) as caught:
         write(document, formats, tmp_path, stem)

@@ -17,15 +17,30 @@ NOW = datetime(2026, 12, 15, 2, 0, tzinfo=UTC)
 START, END, _ = period("2026", NOW)
 HOUR = timedelta(hours=1)
 OFFICE = Office(
-    parent="ỦY BAN NHÂN DÂN XÃ AN BÌNH", issuer="BAN BIÊN TẬP TRANG THÔNG TIN ĐIỆN TỬ", place="An Bình", symbol="BBT",
-    authority="TM. BAN BIÊN TẬP", title="TRƯỞNG BAN", signer="Nguyễn Văn Mẫu", unit="Tổ chuyên trách",
+    parent="ỦY BAN NHÂN DÂN XÃ AN BÌNH",
+    issuer="BAN BIÊN TẬP TRANG THÔNG TIN ĐIỆN TỬ",
+    place="An Bình",
+    symbol="BBT",
+    authority="TM. BAN BIÊN TẬP",
+    title="TRƯỞNG BAN",
+    signer="Nguyễn Văn Mẫu",
+    unit="Tổ chuyên trách",
     recipients=("Thường trực HĐND xã", "Văn phòng HĐND và UBND xã"),
 )
 NAMES = {
-    "backup.fresh": ("user", "system"), "backup.contents": ("user", "system"), "backup.integrity": ("user", "system"),
-    "backup.drill": ("user", "system"), "web.http": ("ipv4", "ipv6"), "web.ipv6": ("ipv6",), "dns.address": ("A", "AAAA"),
-    "tls.certificate": ("trang",), "host.disk": ("/",), "host.load": ("here",), "accounts.census": ("all",),
-    "accounts.leavers": ("all",), "accounts.refused": ("all",),
+    "backup.fresh": ("user", "system"),
+    "backup.contents": ("user", "system"),
+    "backup.integrity": ("user", "system"),
+    "backup.drill": ("user", "system"),
+    "web.http": ("ipv4", "ipv6"),
+    "web.ipv6": ("ipv6",),
+    "dns.address": ("A", "AAAA"),
+    "tls.certificate": ("trang",),
+    "host.disk": ("/",),
+    "host.load": ("here",),
+    "accounts.census": ("all",),
+    "accounts.leavers": ("all",),
+    "accounts.refused": ("all",),
 }
 
 
@@ -38,7 +53,8 @@ def make_duties(*without: str) -> dict[str, Check]:
     """The duties of this release as the catalog would hand them over."""
     return {
         name: Check(name, ("TN-10.1.a",), _look, 60.0, HOUR, private=name.startswith("accounts."))
-        for name in NAMES if name not in without
+        for name in NAMES
+        if name not in without
     }
 
 
@@ -48,12 +64,18 @@ class World:
     def __init__(self) -> None:
         self.tracks: dict[tuple[str, str], list[Flip]] = {}
         self.lines: list[Evidence] = []
+        self.gone: set[tuple[str, str]] = set()
         self.seen: dict[tuple[str, str], datetime] = {}
 
     def happen(self, duty: str, subject: str, when: datetime, verdict: Verdict) -> None:
         """A subject turns to a verdict."""
         self.tracks.setdefault((duty, subject), []).append(Flip(when, verdict))
         self.write("flip", duty, subject, when, {"verdict": verdict.value})
+
+    def cease(self, duty: str, subject: str, when: datetime) -> None:
+        """A subject is no more: the engine's last line of it, and no state."""
+        self.happen(duty, subject, when, Verdict.UNSEEN)
+        self.gone.add((duty, subject))
 
     def write(self, kind: str, duty: str, subject: str, when: datetime, body: dict[str, Any]) -> None:
         """One ledger line, hashed as RFC 6962 leaves are."""
@@ -64,17 +86,33 @@ class World:
     def states(self, site: str, duty: str = "") -> list[State]:
         found = []
         for (name, subject), flips in sorted(self.tracks.items()):
-            if duty in ("", name):
+            if duty in ("", name) and (name, subject) not in self.gone:
                 seen = self.seen.get((name, subject), NOW)
-                found.append(State(site, name, subject, flips[-1].verdict, flips[-1].time, seen, Text("", ""), {}, "", 0,
-                                   3600.0))
+                found.append(
+                    State(site, name, subject, flips[-1].verdict, flips[-1].time, seen, Text("", ""), {}, "", 0, 3600.0)
+                )
         return found
 
-    def evidence(self, site: str, *, kind: str = "", duty: str = "", subject: str = "", since: datetime | None = None,
-                 until: datetime | None = None, newest: int = 0) -> list[Evidence]:
-        found = [line for line in self.lines if kind in ("", line.kind) and duty in ("", line.duty)
-                 and subject in ("", line.subject) and (since is None or line.time >= since)
-                 and (until is None or line.time <= until)]
+    def evidence(
+        self,
+        site: str,
+        *,
+        kind: str = "",
+        duty: str = "",
+        subject: str = "",
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: int = 0,
+    ) -> list[Evidence]:
+        found = [
+            line
+            for line in self.lines
+            if kind in ("", line.kind)
+            and duty in ("", line.duty)
+            and subject in ("", line.subject)
+            and (since is None or line.time >= since)
+            and (until is None or line.time < until)
+        ]
         return found[-newest:] if newest else found
 
     def line(self, site: str, seq: int) -> Evidence | None:
@@ -125,8 +163,14 @@ def mixed_year() -> World:
 
 def make_site(**changes: Any) -> Site:
     """A site with all its paper details."""
-    site = Site("an-binh", "Trang thông tin điện tử xã An Bình", "thong-nhat", "https://xaanbinh.example.gov.vn/",
-                ("xaanbinh.example.gov.vn",), OFFICE)
+    site = Site(
+        "an-binh",
+        "Trang thông tin điện tử xã An Bình",
+        "thong-nhat",
+        "https://xaanbinh.example.gov.vn/",
+        ("xaanbinh.example.gov.vn",),
+        OFFICE,
+    )
     return replace(site, **changes)
 
 
@@ -135,11 +179,25 @@ def make_status(world: World, duties: dict[str, Check], site: Site | None = None
     return status.read(site or make_site(), policy.load("thong-nhat"), world, duties, NOW)
 
 
-def make_report(world: World, *, duties: dict[str, Check] | None = None, site: Site | None = None, verified: bool = True,
-                **more: Any) -> Any:
+def make_report(
+    world: World,
+    *,
+    duties: dict[str, Check] | None = None,
+    site: Site | None = None,
+    verified: bool = True,
+    **more: Any,
+) -> Any:
     """The document of the 2026 period."""
     from ops.report.annual_risk import annual_risk
 
     built = make_duties() if duties is None else duties
-    return annual_risk(make_status(world, built, site), world, built, more.pop("now", NOW), start=more.pop("start", START),
-                       end=more.pop("end", END), verified=verified, **more)
+    return annual_risk(
+        make_status(world, built, site),
+        world,
+        built,
+        more.pop("now", NOW),
+        start=more.pop("start", START),
+        end=more.pop("end", END),
+        verified=verified,
+        **more,
+    )

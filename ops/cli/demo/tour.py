@@ -87,6 +87,7 @@ def stops() -> tuple[Stop, ...]:
         Stop("Trang đã trở lại?", ("look", "web.http", *site)),
         Stop("Bản sao ấy cũ hơn lần thu hồi: tài khoản có sống lại không?", ("look", "accounts.leavers", *site), (1,)),
         Stop("Có; thu hồi lại ngay", ("accounts", "revoke", LEAVER.name, *site, "--by", BY)),
+        Stop("Không còn ai", ("look", "accounts.leavers", *site)),
         Stop("Sao lưu có đều không?", ("look", "backup.fresh", *site)),
         Stop("Từng điều khoản, với bằng chứng", ("status", *site), (0, 1, 3)),
         Stop(
