@@ -21,6 +21,7 @@ from ops.locks import held
 from ops.model import Outcome, Plan, Site, Text, Verdict, nfc, say
 from ops.moment import stamp, unstamp
 from ops.planning import Prepared, plan_json, prepare
+from ops.proving import judge, proof_json
 from ops.run import Runner
 from ops.schedule import occasion_due
 from ops.steps import Carrier, StepResult, Watch, undo_order
@@ -212,7 +213,7 @@ class Actor:
             outcome, detail = self._steps(prepared, results)
             if outcome is None:
                 proofs = self._prove(prepared)
-                outcome, detail = _judge(proofs)
+                outcome, detail = judge(proofs)
         except (KeyboardInterrupt, SystemExit) as error:
             interrupt = error
             outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"))
@@ -279,7 +280,7 @@ class Actor:
             check = self.engine.catalog.check(proof.check)
             if check is None:
                 detail = say("không có kiểm tra {c}", "there is no check {c}", c=proof.check)
-                proofs.append(_proof_json(proof.check, "*", Verdict.UNSEEN, detail))
+                proofs.append(proof_json(proof.check, "*", Verdict.UNSEEN, detail))
                 continue
             rows = self.engine.look_now(prepared.site, [check], proof.subjects)
             seen = {row.subject: row for row in rows}
@@ -287,9 +288,9 @@ class Actor:
                 row = seen.get(subject)
                 if row is None:
                     detail = say("không thấy đối tượng", "the subject was not seen")
-                    proofs.append(_proof_json(proof.check, subject, Verdict.UNSEEN, detail))
+                    proofs.append(proof_json(proof.check, subject, Verdict.UNSEEN, detail))
                 else:
-                    proofs.append(_proof_json(proof.check, subject, row.verdict, row.detail, row))
+                    proofs.append(proof_json(proof.check, subject, row.verdict, row.detail, row))
         return proofs
 
     # ------------------------------------------------------------------ what comes due by itself
@@ -372,36 +373,6 @@ class Actor:
 def occasion_key(args: Mapping[str, str]) -> str:
     """Arguments as one stable word: `set=user`."""
     return " ".join(f"{name}={args[name]}" for name in sorted(args)) or "-"
-
-
-def _proof_json(check: str, subject: str, verdict: Verdict, detail: Text, row: Row | None = None) -> dict[str, Any]:
-    finding = row.finding if row else None
-    return {
-        "check": check,
-        "subject": subject,
-        "verdict": verdict.value,
-        "detail": detail.json(),
-        "measures": dict(finding.measures) if finding else {},
-        "facts": dict(finding.facts) if finding else {},
-    }
-
-
-def _judge(proofs: list[dict[str, Any]]) -> tuple[Outcome, Text]:
-    """proved: there is a proof and each holds (met, or at_risk: kept, though not for long)."""
-    if not proofs:
-        return Outcome.UNPROVED, say("kế hoạch không nêu cách chứng minh", "the plan names no proof")
-    bad = [proof for proof in proofs if proof["verdict"] not in ("met", "at_risk")]
-    if bad:
-        first = bad[0]
-        return Outcome.UNPROVED, say(
-            "chưa chứng minh được: {c} ({s}): {vi}",
-            "not proved: {c} ({s}): {en}",
-            c=first["check"],
-            s=first["subject"],
-            vi=first["detail"]["vi"],
-            en=first["detail"]["en"],
-        )
-    return Outcome.PROVED, say("đã chứng minh bằng {n} kiểm tra", "proved by {n} checks", n=len(proofs))
 
 
 def _sections() -> Mapping[str, Any]:

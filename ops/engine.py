@@ -10,7 +10,6 @@ Plain functions run in daemon threads of the engine's own, bounded in number; on
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from ops.config import Config
 from ops.duty import Check, Context, Duty
 from ops.errors import GaccongError
 from ops.flips import fold
+from ops.looking import checked, collect
 from ops.model import Finding, Site, State, Text, Verdict, nfc, say
 from ops.moment import local_day, stamp, utcnow
 from ops.policy import Policy
@@ -181,7 +181,7 @@ class Engine:
             return [_not_configured(site, check)], True
         try:
             async with asyncio.timeout(check.timeout):
-                found = [_checked(one) for one in await _collect(check, site, ctx)]
+                found = [checked(one) for one in await collect(check, site, ctx)]
             if found:
                 return found, True
             why = say("kiểm tra không cho kết quả nào", "the check gave no finding")
@@ -369,45 +369,3 @@ def _daily(findings: Sequence[Finding], now: datetime) -> dict[str, Any]:
             for found in findings
         },
     }
-
-
-def _checked(found: Any) -> Finding:
-    if not isinstance(found, Finding):
-        raise TypeError(f"a check yields Finding, not {type(found).__name__}")
-    return replace(found, subject=nfc(found.subject) or "*")
-
-
-async def _collect(check: Check, site: Site, ctx: Context) -> list[Any]:
-    """Runs a check's function, whatever its shape, and gathers what it yields."""
-    function = check.function
-    if inspect.isasyncgenfunction(function):
-        return [found async for found in function(site, ctx)]
-    if inspect.iscoroutinefunction(function):
-        return list(await function(site, ctx))
-    return await _in_thread(lambda: list(function(site, ctx)), check.name)
-
-
-async def _in_thread(work: Callable[[], list[Any]], name: str) -> list[Any]:
-    """Runs `work` in a daemon thread: a hung one can be left behind without keeping the process alive."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[list[Any]] = loop.create_future()
-
-    def settle(result: list[Any] | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result or [])
-
-    def body() -> None:
-        result, trouble = None, None
-        try:
-            result = work()
-        except BaseException as error:  # handed to the waiting task, whatever it is
-            trouble = error if isinstance(error, Exception) else RuntimeError(repr(error))
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(settle, result, trouble)
-
-    threading.Thread(target=body, name=f"look-{name}", daemon=True).start()
-    return await future

@@ -131,8 +131,6 @@ def _private_key(host: Host, secret: Callable[[str], Secret]) -> Any:
     )
 
 
-
-
 @contextlib.contextmanager
 def words(host: Host) -> Iterator[None]:
     """Turns what paramiko and the network say into CannotSee with the mend."""

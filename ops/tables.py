@@ -103,8 +103,10 @@ class Table:
         """True or false; false when absent."""
         value = self.data.pop(key, False)
         if not isinstance(value, bool):
-            raise self.refuse(say("{k} không đúng kiểu", "{k} is of the wrong type", k=key),
-                              say("viết {k} = true hoặc bỏ đi", "write {k} = true or leave it out", k=key))
+            raise self.refuse(
+                say("{k} không đúng kiểu", "{k} is of the wrong type", k=key),
+                say("viết {k} = true hoặc bỏ đi", "write {k} = true or leave it out", k=key),
+            )
         return value
 
     def day(self, key: str) -> date | None:

@@ -55,9 +55,22 @@ def add(app: typer.Typer, lang: str) -> None:
         )
 
 
+QUESTIONS = {
+    "site": ("Mã trang (a-z, 0-9, -)", "Site id (a-z, 0-9, -)", "trang-xa"),
+    "name": ("Tên trang", "Name of the site", "Trang thông tin điện tử xã …"),
+    "policy": ("Quy chế", "Policy", "thong-nhat"),
+    "url": ("Địa chỉ trang", "Address of the site", "https://xa….tinh.gov.vn/"),
+    "files": ("Thư mục tệp của trang", "Folder with the site's files", "/var/www/html"),
+    "repository": (
+        "Nơi giữ bản sao (nên ở máy khác)",
+        "Where copies are kept (better elsewhere)",
+        "/srv/backup/restic",
+    ),
+}
+
+
 def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     """Asks for what was not given (on a terminal), writes gaccong.toml, sites/NAME.toml and a fresh backup password."""
-    from ops import policy
     from ops.errors import UsageError
     from ops.model import say
     from ops.steps import write_file
@@ -68,39 +81,9 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
             say("{f} đã có; không ghi đè", "{f} exists; it is not overwritten", f=main),
             say("sửa tệp ấy, hoặc chọn thư mục khác", "edit it, or choose another folder"),
         )
-    questions = {
-        "site": ("Mã trang (a-z, 0-9, -)", "Site id (a-z, 0-9, -)", "trang-xa"),
-        "name": ("Tên trang", "Name of the site", "Trang thông tin điện tử xã …"),
-        "policy": (f"Quy chế ({', '.join(policy.ids())})", f"Policy ({', '.join(policy.ids())})", "thong-nhat"),
-        "url": ("Địa chỉ trang", "Address of the site", "https://xa….tinh.gov.vn/"),
-        "files": ("Thư mục tệp của trang", "Folder with the site's files", "/var/www/html"),
-        "repository": (
-            "Nơi giữ bản sao (nên ở máy khác)",
-            "Where copies are kept (better on another machine)",
-            "/srv/backup/restic",
-        ),
-    }
-    answers = {}
-    for key, (vi, en, default) in questions.items():
-        if given[key]:
-            answers[key] = given[key]
-        elif sys.stdin.isatty():
-            answers[key] = typer.prompt(en if session.lang == "en" else vi, default=default)
-        else:
-            raise UsageError(
-                say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
-            )
-    if any('"' in value or "\\" in value or "\n" in value for value in answers.values()):
-        raise UsageError(
-            say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks')
-        )
+    answers = _answers(session.lang, given)
     (folder / "sites").mkdir(parents=True, exist_ok=True)
-    hidden = folder / "secrets"
-    hidden.mkdir(mode=0o700, exist_ok=True)
-    if not (hidden / "restic").exists():
-        descriptor = os.open(hidden / "restic", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(random.token_urlsafe(32) + "\n")
+    password = _password(folder / "secrets")
     if not (folder / "roster.csv").exists():
         write_file(folder / "roster.csv", b"person,unit,role,from,until,logins\n", 0o600)
     site_file = folder / "sites" / f"{answers['site']}.toml"
@@ -110,13 +93,47 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
         say(
             "đã viết:\n  {m}\n  {s}\n  {p} (mật khẩu kho sao lưu: CHÉP NGAY ra nơi khác, mất là mất hết bản sao)\n"
             "tiếp theo:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
-            "written:\n  {m}\n  {s}\n  {p} (password of the repository: COPY IT elsewhere now; without it the copies are lost)\n"
-            "next:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
+            "written:\n  {m}\n  {s}\n  {p} (password of the repository: COPY IT elsewhere now; without it the copies are"
+            " lost)\nnext:\n  gaccong --config {m} config check\n  gaccong --config {m} doctor\n  gaccong --config {m} run",
             m=main,
             s=site_file,
-            p=hidden / "restic",
+            p=password,
         )
     )
+
+
+def _answers(lang: str, given: dict[str, str]) -> dict[str, str]:
+    from ops import policy
+    from ops.errors import UsageError
+    from ops.model import say
+
+    answers = {}
+    for key, (vi, en, default) in QUESTIONS.items():
+        if given[key]:
+            answers[key] = given[key]
+        elif sys.stdin.isatty():
+            more = f" ({', '.join(policy.ids())})" if key == "policy" else ""
+            answers[key] = typer.prompt((en if lang == "en" else vi) + more, default=default)
+        else:
+            raise UsageError(
+                say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
+            )
+    if any(sign in value for value in answers.values() for sign in '"\\\n'):
+        raise UsageError(
+            say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks')
+        )
+    return answers
+
+
+def _password(hidden: Path) -> Path:
+    """A fresh password for the repository, readable by nobody else; one that is there is left alone."""
+    hidden.mkdir(mode=0o700, exist_ok=True)
+    path = hidden / "restic"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(random.token_urlsafe(32) + "\n")
+    return path
 
 
 def _template(name: str) -> str:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 VERSION = 1
 SLACK = timedelta(seconds=5)
 """So much earlier than the last line a `now` may be without meaning that the clock was set back (a small correction by
-the time service, or two looks
-that asked the clock in one order and came to the lock in another). The line then takes the last line's time."""
+the time service; two looks that asked the clock in one order and came to the lock in another). The line then takes the
+last line's time."""
 _OWN = frozenset({"v", "site", "seq", "prev", "time", "kind", "duty", "subject"})
 
 
