@@ -225,7 +225,9 @@ class Engine:
             if daily is None or local_day(daily) != local_day(now):
                 line = writer.append("daily", check.name, "", _daily(findings, now))
                 writer.mark_ran(check.name, "daily", now)
-                rows = [row if row.evidence else replace(row, evidence=line.id) for row in rows]
+                rows = [
+                    row if row.evidence else replace(row, evidence=line.id) for row in rows
+                ]  # it holds what was seen
             writer.mark_ran(check.name, "look", now)
             if any(found.verdict is Verdict.UNSEEN for found in findings):
                 writer.mark_ran(check.name, "blind", now)
@@ -261,7 +263,8 @@ class Engine:
             finding.subject,
             finding.verdict,
             finding.detail,
-            f"{site.id}#{evidence}" if evidence else "",
+            # a verdict that is not believed yet has no line of its own: the last one speaks of another verdict
+            f"{site.id}#{evidence}" if evidence and result.state.pending is None else "",
             finding.next,
             finding,
         )

@@ -19,7 +19,7 @@ class Progress:
     def __init__(self, lang: str) -> None:
         self._lang = lang
         self._live = sys.stderr.isatty()
-        self._last = 0.0
+        self._last = 0.0 if self._live else time.monotonic()
 
     def watch(self, step: Step, line: str) -> None:
         """Shows a status line, at most 5 times a second on a terminal, once a minute in a log."""

@@ -33,7 +33,7 @@ def render(document: Document) -> bytes:
         (place / "document.json").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
         try:
             made = typst.compile(
-                str(place / "report.typ"), root=str(place), font_paths=fonts, format="pdf", timestamp=document.made
+                str(place / "report.typ"), root=str(place), font_paths=fonts, format="pdf", timestamp=document.made.replace(microsecond=0)
             )
         except typst.TypstError as error:
             raise GaccongError(

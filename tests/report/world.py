@@ -13,7 +13,7 @@ from ops.duty import Check
 from ops.model import Evidence, Flip, Office, Site, State, Text, Verdict
 from ops.report.period import period
 
-NOW = datetime(2026, 12, 15, 2, 0, tzinfo=UTC)
+NOW = datetime(2026, 12, 15, 2, 0, 7, 123456, tzinfo=UTC)  # a real clock has microseconds
 START, END, _ = period("2026", NOW)
 HOUR = timedelta(hours=1)
 OFFICE = Office(
