@@ -5,6 +5,7 @@ Kinds of sources are the files of `backup/sources/`; a new file there is a new k
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
@@ -82,7 +83,7 @@ def _repository(value: str, info: ValidationInfo) -> str:
         return value
     base = (info.context or {}).get("base")
     path = Path(value.removeprefix("local:")).expanduser()
-    return str(path if path.is_absolute() or base is None else Path(base) / path)
+    return os.path.normpath(path if base is None else Path(base) / path)
 
 
 class BackupSet(Strict):

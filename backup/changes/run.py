@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from backup.copies import copies, tags_of
+from backup.found import mark_of
 from backup.restic import DONE, Repository, repository_of
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble
@@ -27,8 +28,7 @@ def nights(site: Site) -> Iterator[Occasion]:
 def run(site: Site, ctx: Context, *, set: str) -> Plan:
     """Copies one set of the site into its repository, and proves the copy.
 
-    The plan is the same every night, so that one standing approval serves; only the very first one also makes the
-    repository. Raises PlanRefused: unknown set, a source on another host, a repository that is gone or does not open.
+    The plan is the same every night, the first included, so that one standing approval serves. Raises PlanRefused: unknown set, a source on another host, a repository that is gone or does not open.
     """
     chosen = ctx.settings.set.get(set)
     if chosen is None:
@@ -40,7 +40,7 @@ def run(site: Site, ctx: Context, *, set: str) -> Plan:
     stage = stage_of(ctx.home, set)
     steps = [
         _ready(str(stage), chosen.staged()),
-        *_init(site, ctx, repository),
+        _found(site, ctx, repository),
         *(step for source in chosen.source for step in source.stage(stage)),
         _manifest(str(stage), repository, chosen),
         _copy(site, str(stage), repository, set, chosen),
@@ -66,13 +66,24 @@ def _ready(stage: str, staged: list[str]) -> Step:
                 python("backup.stage", "--stage", stage, *kept), timeout=600.0)
 
 
-def _init(site: Site, ctx: Context, repository: Repository) -> list[Step]:
-    """The step that makes the repository, if there is none and there never was one."""
+def _found(site: Site, ctx: Context, repository: Repository) -> Step:
+    """The step that makes sure of the repository; refused now where it is plainly gone or does not open."""
     try:
-        if repository.exists(ctx):
-            return []
+        there = repository.exists(ctx)
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
+    if not there:
+        _refuse_gone(site, ctx, repository)
+    mark = mark_of(ctx.home, repository.at)
+    return Step(
+        say("kho sao lưu {r}: có thì dùng, chưa từng có thì tạo", "repository {r}: use it; if there never was one, make it",
+            r=repository.at),
+        python("backup.found", "--at", repository.at, "--program", repository.program, "--mark", str(mark)),
+        env=repository.env, secrets={"RESTIC_PASSWORD_FILE": repository.password}, keep=True, timeout=900.0)
+
+
+def _refuse_gone(site: Site, ctx: Context, repository: Repository) -> None:
+    """Raises PlanRefused when the ledger knows copies in a repository that is not there, or its folder is another's."""
     gone = [copy for copy in copies(site, ctx) if copy.repository in (repository.at, "")]
     if gone:
         raise PlanRefused(
@@ -87,8 +98,6 @@ def _init(site: Site, ctx: Context, repository: Repository) -> list[Step]:
         raise PlanRefused(
             say("{r} không rỗng mà cũng không phải kho sao lưu", "{r} is not empty and is no repository", r=folder),
             say("chọn thư mục rỗng hoặc chưa có", "choose a folder that is empty or not there yet"), site=site.id)
-    return [repository.step(say("tạo kho sao lưu {r} (chỉ lần đầu)", "make repository {r} (the first time only)",
-                                r=repository.at), "init", timeout=600.0)]
 
 
 def _manifest(stage: str, repository: Repository, chosen: BackupSet) -> Step:
@@ -105,5 +114,5 @@ def _copy(site: Site, stage: str, repository: Repository, name: str, chosen: Bac
     tags = [part for tag in tags_of(site, name, chosen.level) for part in ("--tag", tag)]
     excludes = [part for pattern in chosen.excluded() for part in ("--exclude", pattern)]
     why = say("chép vào kho bằng restic", "copy into the repository with restic")
-    return repository.step(why, "backup", "--json", "--quiet", "--host", site.id, *tags, *excludes, "--",
+    return repository.step(why, "backup", "--json", "--host", site.id, *tags, *excludes, "--",
                            *map(str, chosen.live()), stage, expect=DONE, keep=True)

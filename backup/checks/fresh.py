@@ -89,8 +89,9 @@ def judge(
     week = rhythm([copy.started for copy in copies], ctx.now)
     late = (week.age if young else week.gap) > longest
     verdict = Verdict.MET
-    if week.rolling < demanded and not young:
-        verdict = Verdict.BROKEN
+    if week.rolling < demanded:
+        # in the first week the count cannot be held against the site, but nor has it been shown
+        verdict = Verdict.AT_RISK if young else Verdict.BROKEN
     elif late or (vanished and copies[-1].started < ctx.now - longest):
         verdict = Verdict.AT_RISK
     text = say(

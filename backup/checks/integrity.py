@@ -66,7 +66,7 @@ def _size(ctx: Context, repository: Repository) -> int:
 def _check(ctx: Context, repository: Repository, n: int, t: int) -> Seen:
     """Runs the check; past a lock whose holder is surely dead it goes without one. Raises ResticTrouble if it cannot."""
     share = ("--read-data",) if t == 1 else (f"--read-data-subset={n}/{t}",)
-    patient = ("--retry-lock", "5m") if can("retry_lock", version(ctx, repository.program)) else ()
+    patient = ("--retry-lock", "1m") if can("retry_lock", version(ctx, repository.program)) else ()
     result = repository.run(ctx, "check", *share, *patient, timeout=_SECONDS)
     if result.code == 0:
         return Seen("", (), result.seconds, f"{n}/{t}")

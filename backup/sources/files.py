@@ -36,9 +36,8 @@ class Source(BaseSource):
     @model_validator(mode="after")
     def _sound(self) -> Self:
         for path in self.paths:
-            if not path.is_absolute() or ".." in path.parts or path == Path("/"):
-                raise fault("đường dẫn {p} phải đầy đủ, không có «..» và không phải /",
-                            "path {p} must be absolute, without `..`, and not /", p=path)
+            if not path.is_absolute() or path == Path("/"):
+                raise fault("đường dẫn {p} phải đầy đủ và không phải /", "path {p} must be absolute and not /", p=path)
         for pattern in self.exclude:
             inside = any(pattern.startswith(f"{path}/") for path in self.paths)
             if pattern.startswith("/") and not inside:

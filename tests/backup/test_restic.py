@@ -171,8 +171,7 @@ def test_lock_of_a_living_process_leaves_the_integrity_check_blind(room: Room) -
             assert time.monotonic() < deadline
             time.sleep(0.02)
         finding = room.look(integrity)["user"]
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.kill()
     os.close(keeper)
     assert finding.verdict == "unseen"
     assert str(process.pid) in finding.detail.vi and "chờ" in finding.detail.vi

@@ -61,11 +61,12 @@ names = ["{name}", "{alias}"]
 
 # Ai đứng tên trên giấy: đầu trang và ô ký của báo cáo.
 [site.{site}.office]
-parent = "ỦY BAN NHÂN DÂN TỈNH MẪU"
-issuer = "ỦY BAN NHÂN DÂN XÃ HOA MAI"
+parent = "ỦY BAN NHÂN DÂN XÃ HOA MAI"
+issuer = "BAN BIÊN TẬP TRANG THÔNG TIN ĐIỆN TỬ"
+authority = "TM. BAN BIÊN TẬP"
 place = "Hoa Mai"
 symbol = "BBT"
-title = "TRƯỞNG BAN BIÊN TẬP"
+title = "TRƯỞNG BAN"
 signer = "Trần Minh Họa"
 unit = "Tổ chuyên trách giúp việc Ban Biên tập"
 recipients = ["Chủ tịch UBND xã (để báo cáo)", "Lưu: VT, BBT"]
