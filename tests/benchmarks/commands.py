@@ -38,7 +38,7 @@ def median(work: Callable[[], object]) -> float:
 
 def fill(folder: Path) -> None:
     """FILES files of 1 to 50 KB, the same each time."""
-    dice = random.Random(7)  # noqa: S311 - test data
+    dice = random.Random(7)
     for number in range(FILES):
         (folder / f"{number}.bin").write_bytes(dice.randbytes(dice.randint(1000, 50000)))
 
