@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
 
 from ops import policy as policies
 from ops.errors import GaccongError
@@ -80,13 +80,24 @@ class ServeModel(Strict):
     token: Reference | None = None
 
 
+def _without_password(url: str) -> str:
+    """A store's address; PostgreSQL passwords belong in ~/.pgpass (libpq), or use peer login."""
+    from ops.settings import fault
+
+    if url and not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise fault("phải là sqlite:///… hoặc postgresql+psycopg://…", "must be sqlite:///… or postgresql+psycopg://…")
+    if ":" in url.partition("://")[2].partition("@")[0] and "@" in url:
+        raise fault("không viết mật khẩu ở đây; để trong ~/.pgpass (0600)", "no password here; keep it in ~/.pgpass (0600)")
+    return url
+
+
 class TopModel(Strict):
     """The main file, without its sites."""
 
     include: tuple[str, ...] = ()
     language: Annotated[str, Field(pattern="^(vi|en)$")] = "vi"
     state: Place = Path("state")
-    store: str = ""
+    store: Annotated[str, AfterValidator(_without_password)] = ""
     signing_name: str = "gaccong"
     serve: ServeModel = ServeModel()
     host: dict[str, HostModel] = {}

@@ -115,7 +115,9 @@ def need(tool: str, mend: Text | None = None) -> str:
 
 
 def _path() -> str:
-    return os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+    """PATH with the system's folders; relative entries, which would mean the current folder, are left out."""
+    ours = [entry for entry in os.environ.get("PATH", "").split(":") if entry.startswith("/")]
+    return ":".join([*ours, "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/local/bin", "/usr/bin", "/bin"])
 
 
 def _environment(command: Command) -> dict[str, str]:

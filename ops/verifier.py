@@ -12,7 +12,7 @@ from pathlib import Path
 Judgement = namedtuple("Judgement", "lines anchored root intact complete first_bad what")
 
 
-def sha(*parts: bytes) -> bytes:
+def _sha(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
@@ -20,16 +20,16 @@ def roots_of(leaves: list[bytes]) -> list[bytes]:  # the Merkle root after each 
     edge, roots = list[bytes](), list[bytes]()
     for size, node in enumerate(leaves):
         while size & 1:
-            node, size = sha(b"\x01", edge.pop(), node), size >> 1
+            node, size = _sha(b"\x01", edge.pop(), node), size >> 1
         edge.append(node)
-        roots.append(functools.reduce(lambda right, left: sha(b"\x01", left, right), edge[::-1]))
+        roots.append(functools.reduce(lambda right, left: _sha(b"\x01", left, right), edge[::-1]))
     return roots
 
 
 def read_key(vkey: str) -> tuple[str, bytes, bytes]:
     name, _, rest = vkey.partition("+")
     raw = base64.b64decode(rest[9:])
-    mark = sha(name.encode(), b"\n", raw)[:4]
+    mark = _sha(name.encode(), b"\n", raw)[:4]
     if vkey != f"{name}+{mark.hex()}+{base64.b64encode(raw).decode()}" or len(raw) != 33 or raw[:1] != b"\x01":
         raise ValueError("không phải khóa công khai / not a public key")
     return name, mark, raw[1:]
@@ -84,7 +84,7 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, expect: str = "") -> 
             origin, marks[size] = found, root
         except ValueError:
             wrong = wrong or number
-    leaves, count = [sha(b"\x00", raw) for raw in lines], len(lines)
+    leaves, count = [_sha(b"\x00", raw) for raw in lines], len(lines)
     roots, signed, kept = roots_of(leaves), max(marks, default=0), int(expect.partition(":")[0] or 0)
     torn = next((size for size in marks if size <= count and roots[size - 1] != marks[size]), 0)
     held = max((size for size in marks if size <= count and not 0 < torn <= size), default=0)

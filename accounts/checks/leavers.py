@@ -12,7 +12,7 @@ from ops import Context, Finding, Site, Verdict, check, hours, say, worst
 THRESHOLD = "accounts.revocation_hours"
 
 
-@check("accounts.leavers", every=hours(24), clauses=["TN-10.1.đ.rev"], private=True)
+@check("accounts.leavers", every=hours(1), clauses=["TN-10.1.đ.rev"], private=True)
 def left(site: Site, ctx: Context) -> Iterator[Finding]:
     """Has everybody who left lost every account, in time?
 

@@ -70,7 +70,9 @@ def _run(words: list[str], lang: str) -> int:
     except typer.Abort:
         return 130
     except GaccongError as error:
-        print(error.explain(lang), file=sys.stderr)
+        from ops.cli.session import printable
+
+        print(printable(error.explain(lang)), file=sys.stderr)
         return error.exit_code
     except Exception as error:
         show = getattr(error, "show", None)  # the command line library's own usage errors

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.session import Session
+from ops.cli.session import Session, printable
 
 if TYPE_CHECKING:
     from ops.act import Acted
@@ -119,11 +119,14 @@ def show(session: Session, acted: "Acted") -> int:
         return code
     lang = session.lang
     sign = "✓" if code == 0 else "✗"
-    print(f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}")
-    for proof in acted.proofs:
-        print(
-            f"    {session.verdict(Verdict(proof['verdict']))}  {proof['check']} ({proof['subject']}): {proof['detail'][lang]}"
+    print(
+        printable(
+            f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}"
         )
+    )
+    for proof in acted.proofs:
+        told = f"{proof['check']} ({proof['subject']}): {proof['detail'][lang]}"
+        print(printable(f"    {session.verdict(Verdict(proof['verdict']))}  {told}"))
     print({"vi": f"    bằng chứng: {acted.evidence}", "en": f"    evidence: {acted.evidence}"}[lang])
     return code
 

@@ -44,6 +44,8 @@ def add(app: typer.Typer, lang: str) -> None:
 
 def verified(session: Session, name: str) -> int:
     """Verifies the ledger of the chosen sites; 4 when one does not."""
+    from dataclasses import replace
+
     from ops.ledger import verify_book
     from ops.model import say
 
@@ -51,6 +53,14 @@ def verified(session: Session, name: str) -> int:
     for site in session.sites(name):
         store = session.reading
         found = verify_book(list(store.raw_lines(site.id)), store.checkpoints(site.id), session.public_key(site.id))
+        misfiled = store.misfiled(site.id) if found.ok else None
+        if misfiled is not None:
+            what = say(
+                "dòng {n} bị sửa cột trong cơ sở dữ liệu (byte đã ký vẫn nguyên)",
+                "line {n} was altered in its database columns (the signed bytes are whole)",
+                n=misfiled,
+            )
+            found = replace(found, ok=False, first_bad=misfiled, what=what)
         results.append(
             {
                 "site": site.id,

@@ -149,7 +149,7 @@ class Session:
 
     def tell(self, text: Text) -> None:
         """A message for the person, on stderr."""
-        print(text.in_(self.lang), file=sys.stderr, flush=True)
+        print(printable(text.in_(self.lang)), file=sys.stderr, flush=True)
 
     def document(self, body: Any) -> None:
         """The one JSON document of a --json command."""
@@ -158,7 +158,7 @@ class Session:
     def say(self, text: Text) -> None:
         """A line of the answer itself, on stdout (nothing with --json)."""
         if not self.json:
-            print(text.in_(self.lang), flush=True)
+            print(printable(text.in_(self.lang)), flush=True)
 
     def table(
         self,

@@ -213,6 +213,29 @@ class StoreView:
                 return
             after = int(rows[-1][0])
 
+    def misfiled(self, site: str) -> int | None:
+        """The first line whose columns (time, kind, duty, subject, leaf) do not say what its signed bytes say, or None.
+
+        Filters go by the columns, so a falsified one would hide a line from every reader although its bytes verify.
+        """
+        after = -1
+        while True:
+            rows = self._door.rows(
+                "SELECT seq, time, kind, duty, subject, leaf, body FROM lines WHERE site = :site AND seq > :after"
+                " ORDER BY seq LIMIT :page",
+                site=site,
+                after=after,
+                page=_PAGE,
+            )
+            for seq, time, kind, duty, subject, leaf, stored in rows:
+                body = json.loads(bytes(stored))
+                told = (micros(unstamp(body["time"])), body["kind"], body["duty"], body["subject"])
+                if (time, kind, duty, subject) != told or leaf_hash(bytes(stored)).hex() != leaf:
+                    return int(seq)
+            if len(rows) < _PAGE:
+                return None
+            after = int(rows[-1][0])
+
 
 def _evidence(row: Row) -> Evidence:
     """A line from its bytes; columns only found it. Raises LedgerError when bytes and hash part."""

@@ -186,3 +186,23 @@ def test_init_writes_what_config_check_accepts(tmp_path: Path) -> None:
     again = subprocess.run([GACCONG, "init", str(folder), "--site", "x"], capture_output=True, text=True, timeout=60,
                            check=False, stdin=subprocess.DEVNULL)
     assert again.returncode == 2
+
+
+def test_a_line_hidden_by_its_column_is_found(place: Place) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    place.gaccong("run", "--only", "host.*")
+    assert place.gaccong("ledger", "verify").returncode == 0
+    with closing(sqlite3.connect(place.root / "state" / "gaccong.db")) as database:
+        database.execute("UPDATE lines SET kind = 'hidden' WHERE seq = 2")
+        database.commit()
+    body = place.json("ledger", "verify", code=4)
+    assert body["ledgers"][0]["first_bad"] == 2
+
+
+def test_a_password_in_the_store_address_is_refused_and_not_printed(place: Place) -> None:
+    text = place.config.read_text(encoding="utf-8")
+    place.config.write_text(text + 'store = "postgresql+psycopg://u:hunter2@/x"\n', encoding="utf-8")
+    done = place.gaccong("status")
+    assert done.returncode == 2 and "hunter2" not in done.stderr + done.stdout
