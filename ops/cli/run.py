@@ -1,6 +1,5 @@
 """`gaccong run`: the main job. Everything that is due: act on standing approvals, look, record, one table."""
 
-import asyncio
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,6 +50,8 @@ def add(app: typer.Typer, lang: str) -> None:
 
 def work(session: Session, name: str, only: str, everything: bool, wait: float, clock_by: str = "") -> int:
     """One round over the sites; gives the exit code."""
+    import asyncio
+
     from ops.act import Actor
     from ops.duty import Check
     from ops.engine import Engine, Row
