@@ -7,6 +7,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from backup.blind import blind
 from backup.compare import Comparison, listed, lossy, microseconds
 from backup.copies import copies
 from backup.restic import Repository, Snapshot, repository_of
@@ -31,9 +32,7 @@ def contents(site: Site, ctx: Context) -> Iterator[Finding]:
         try:
             yield _look(site, ctx, repository, name)
         except ResticTrouble as trouble:
-            verdict = Verdict.BROKEN if trouble.kind in ("damaged", "no_repository") else Verdict.UNSEEN
-            text = Text(trouble.explain("vi"), trouble.explain("en"))
-            yield Finding(name, verdict, text, next=f"gaccong look backup.integrity --site {site.id}")
+            yield blind(site, ctx, name, trouble)
 
 
 def _look(site: Site, ctx: Context, repository: Repository, name: str) -> Finding:

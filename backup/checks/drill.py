@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
+from backup.blind import blind
 from backup.compare import Comparison, restored
 from backup.copies import Copy, proved, standing
 from backup.restic import Repository, Snapshot, repository_of
 from backup.stage import MANIFEST
-from backup.trouble import ResticTrouble, trouble_of
+from backup.trouble import trouble_of
 from ops import CannotSee, Context, Finding, Site, State, Text, Verdict, check, days, local_day, say
 
 _SECONDS = 21600.0
@@ -37,10 +38,7 @@ def drill(site: Site, ctx: Context) -> Iterator[Finding]:
         try:
             yield _drill(site, ctx, repository, name)
         except CannotSee as trouble:
-            broken = isinstance(trouble, ResticTrouble) and trouble.kind in ("damaged", "no_repository")
-            yield Finding(name, Verdict.BROKEN if broken else Verdict.UNSEEN,
-                          Text(trouble.explain("vi"), trouble.explain("en")),
-                          next=f"gaccong look backup.integrity --site {site.id}")
+            yield blind(site, ctx, name, trouble)
 
 
 def _still_good(site: Site, ctx: Context, name: str) -> Finding | None:

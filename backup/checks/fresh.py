@@ -126,9 +126,10 @@ def _facts(copies: Sequence[Copy], vanished: list[str]) -> dict[str, object]:
 
 def _gone(site: Site, level: str, trouble: ResticTrouble, known: Sequence[Copy]) -> Finding:
     """No repository: with nothing ever copied that is only the beginning, else a loss; in both cases no copy exists."""
-    text = say("mức {vi_level}: chưa có bản sao nào; {what_vi}", "level {en_level}: no copy; {what_en}",
-               what_vi=trouble.what.vi, what_en=trouble.what.en, **_called(level))
+    text = say("mức {vi_level}: chưa có bản sao nào", "level {en_level}: no copy", **_called(level))
     if known:
+        text = say("{vi_}; {what_vi}", "{en_}; {what_en}", vi_=text.vi, en_=text.en, what_vi=trouble.what.vi,
+                   what_en=trouble.what.en)
         text = Text(f"{text.vi}. {trouble.mend.vi}", f"{text.en}. {trouble.mend.en}")
     return Finding(level, Verdict.BROKEN, text, next=f"gaccong plan backup.run set={level} --site {site.id}")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from backup import reading
+from backup.blind import blind
 from backup.restic import Repository, can, repository_of, version
 from backup.trouble import ResticTrouble, trouble_of
 from ops import Context, Finding, Result, Site, Text, Verdict, check, days, say
@@ -48,7 +49,7 @@ def integrity(site: Site, ctx: Context) -> Iterator[Finding]:
         n = was.group(t)
         seen = _check(ctx, repository, n, t)
     except ResticTrouble as trouble:
-        yield from (_blind(site, name, trouble) for name in names)
+        yield from (blind(site, ctx, name, trouble) for name in names)
         return
     if not seen.damage:
         was = was.after(n, t, ctx.now)
@@ -111,10 +112,3 @@ def _finding(site: Site, ctx: Context, name: str, repository: Repository, seen: 
 
 def _dash(note: str) -> str:
     return f" — {note}" if note else ""
-
-
-def _blind(site: Site, name: str, trouble: ResticTrouble) -> Finding:
-    verdict = Verdict.BROKEN if trouble.kind in ("no_repository", "damaged") else Verdict.UNSEEN
-    text = Text(trouble.explain("vi"), trouble.explain("en"))
-    return Finding(name, verdict, text, facts={"kind": trouble.kind},
-                   next=f"gaccong look backup.integrity --site {site.id}")

@@ -69,11 +69,10 @@ def show(session: Session, status: "SiteStatus", everything: bool) -> None:
         session.say(say("  lưu ý: {vi}", "  note: {en}", vi=note.vi, en=note.en))
     shown = [c for c in status.clauses if everything or c.verdict is not Verdict.UNSEEN]
     shown.sort(key=lambda clause: -clause.verdict.weight)
-    session.table(
-        ("clause", "verdict", "since", "detail", "evidence", "next"),
-        [_row(session, clause) for clause in shown],
-        {number: STYLE[clause.verdict] for number, clause in enumerate(shown) if clause.verdict is not Verdict.MET},
-    )
+    if shown:
+        styles = {n: STYLE[one.verdict] for n, one in enumerate(shown) if one.verdict is not Verdict.MET}
+        columns = ("clause", "verdict", "since", "detail", "evidence", "next")
+        session.table(columns, [_row(session, clause) for clause in shown], styles)
     hidden = counts[Verdict.UNSEEN]
     if hidden and not everything:
         unbuilt = sum(
