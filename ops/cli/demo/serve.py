@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -31,18 +32,25 @@ def main() -> int:
         print(error.explain("vi"), file=sys.stderr)
         return error.exit_code
     print(f"trang mẫu: {demo.near}\ngác cổng:  http://127.0.0.1:{demo.ports.page}/  (số đo: /metrics; Ctrl-C để dừng)")
-    child = subprocess.Popen((str(Path(sys.executable).with_name("gaccong")), "--config", str(demo.config), "serve"))
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)  # also where a shell started us in the background and had it ignored
+    gaccong = str(Path(sys.executable).with_name("gaccong"))
+    child = None
     try:
+        child = subprocess.Popen((gaccong, "--config", str(demo.config), "serve"))
         return child.wait()
     except KeyboardInterrupt:
-        with suppress(KeyboardInterrupt):
-            child.wait(20)
         return 130
     finally:
-        if child.poll() is None:
-            child.kill()
-            child.wait()
+        if child is not None and child.poll() is None:
+            with suppress(KeyboardInterrupt):
+                child.terminate()
+                child.wait(40)
         processes.stop(demo)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
