@@ -196,7 +196,7 @@ def summary(tour: Tour, before: Mapping[str, str]) -> list[str]:
     status = tour.json("status", "--site", SITE)["sites"][0]
     ledger = tour.json("ledger", "verify", "--site", SITE)["ledgers"][0]
     counts = {
-        verdict: sum(c["verdict"] == verdict for c in status["clauses"]) for verdict in ("met", "broken", "unseen")
+        verdict: sum(c["verdict"] == verdict for c in status["clauses"]) for verdict in ("met", "at_risk", "broken", "unseen")
     }
     reports = sorted(path.name for path in (tour.demo.root / "reports").glob("*") if path.is_file())
     proved = sum(1 for one in snapshots if one["proved"])
@@ -204,7 +204,7 @@ def summary(tour: Tour, before: Mapping[str, str]) -> list[str]:
         f"bản sao lưu đã chứng minh: {proved} trên {len(snapshots)}",
         f"sau khi bị phá: {same} trên {len(before)} tệp trở lại giống hệt từng byte",
         f"tài khoản của {LEAVER.name}: đã thu hồi, đăng nhập thật bị từ chối",
-        f"điều khoản: {counts['met']} đạt, {counts['broken']} không đạt, {counts['unseen']} chưa kiểm tra được",
+        f"điều khoản: {counts['met']} đạt, {counts['at_risk']} cảnh báo, {counts['broken']} không đạt, {counts['unseen']} chưa kiểm tra được",
         f"sổ bằng chứng: {ledger['lines']} dòng, {'không dòng nào bị sửa' if ledger['ok'] else 'CÓ DÒNG BỊ SỬA'}",
         f"báo cáo: {', '.join(reports)}",
     ]
