@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ops.duty import Change, Occasion
 from ops.engine import Engine, Row
-from ops.errors import GaccongError, PlanRefused, StaleApproval, UsageError
+from ops.errors import Busy, GaccongError, PlanRefused, StaleApproval, UsageError
 from ops.locks import held
 from ops.model import Outcome, Plan, Site, Text, Verdict, nfc, say
 from ops.moment import stamp, unstamp
@@ -74,7 +75,7 @@ class Actor:
             made = change.function(site, ctx, **args)
         if not isinstance(made, Plan):
             raise TypeError(f"{name} returned {type(made).__name__}, not a Plan")
-        return prepare(site, name, args, made)
+        return prepare(site, name, args, made, self.engine.config.hosts)
 
     @staticmethod
     def _refuse_odd_args(change: Change, args: Mapping[str, str]) -> None:
@@ -133,19 +134,24 @@ class Actor:
     # ------------------------------------------------------------------ acting
 
     @contextmanager
-    def alone(self, site: Site) -> Iterator[None]:
-        """Holds the site's lock; whatever was left open by a dead process is closed as interrupted first."""
-        path = self.engine.config.state / "locks" / f"act-{site.id}"
-        with held(path, f"act {site.id}", WAIT, self.tell):
+    def alone(self, site: Site) -> Iterator[int]:
+        """Holds the site's lock; whatever was left open by a dead process is closed as interrupted first.
+
+        Yields the lock's descriptor, which the steps inherit: the lock lives as long as the last of them.
+        """
+        with held(self._lock(site), f"act {site.id}", WAIT, self.tell) as descriptor:
             self._settle(site)
-            yield
+            yield descriptor
 
     def settle(self, site: Site) -> None:
-        """Closes what a dead process left open, if nobody is at work on the site."""
+        """Closes what a dead process left open. Where somebody is at work on the site, nothing is left open."""
         if not self.engine.store.open_intents(site.id):
             return
-        with self.alone(site):
-            pass
+        with suppress(Busy), held(self._lock(site), f"settle {site.id}", 0):
+            self._settle(site)
+
+    def _lock(self, site: Site) -> Path:
+        return self.engine.config.state / "locks" / f"act-{site.id}"
 
     def _settle(self, site: Site) -> None:
         engine = self.engine
@@ -169,9 +175,12 @@ class Actor:
                     },
                 )
 
-    def act(self, approved: Prepared, by: str) -> Acted:
-        """Carries out an approved plan. Raises StaleApproval when the plan made now is another one."""
-        with self.alone(approved.site):
+    def act(self, approved: Prepared, by: str, *, standing: bool = False) -> Acted:
+        """Carries out an approved plan. Raises StaleApproval when the plan made now is another one.
+
+        standing: `by` is who gave a standing approval, which must still hold once the lock is had.
+        """
+        with self.alone(approved.site) as lock:
             prepared = self.plan(approved.site, approved.change, approved.args)
             if prepared.digest != approved.digest:
                 raise StaleApproval(
@@ -189,9 +198,13 @@ class Actor:
                     ),
                     site=approved.site.id,
                 )
-            return self._carry(prepared, by)
+            if standing and self.standing(prepared) != by:
+                raise StaleApproval(
+                    say("sự duyệt thường xuyên đã hết hạn", "the standing approval has run out"), site=approved.site.id
+                )
+            return self._carry(prepared, by, (lock,))
 
-    def _carry(self, prepared: Prepared, by: str) -> Acted:
+    def _carry(self, prepared: Prepared, by: str, keep: tuple[int, ...]) -> Acted:
         engine, site = self.engine, prepared.site
         started = engine.clock()
         with engine.transaction(site) as writer:
@@ -210,13 +223,13 @@ class Actor:
         proofs: list[dict[str, Any]] = []
         interrupt: BaseException | None = None
         try:
-            outcome, detail = self._steps(prepared, results)
+            outcome, detail = self._steps(prepared, results, keep)
             if outcome is None:
                 proofs = self._prove(prepared)
                 outcome, detail = judge(proofs)
         except (KeyboardInterrupt, SystemExit) as error:
             interrupt = error
-            outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"))
+            outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"), keep)
         steps = [result.json() for result in results]
         with engine.transaction(site) as writer:
             line = writer.append(
@@ -242,9 +255,11 @@ class Actor:
     def _carrier(self, site: Site, ask: Callable[[str], Runner]) -> Carrier:
         return Carrier(ask, lambda reference: self.engine.secret(site, reference), self.watch)
 
-    def _steps(self, prepared: Prepared, results: list[StepResult]) -> tuple[Outcome | None, Text]:
+    def _steps(
+        self, prepared: Prepared, results: list[StepResult], keep: tuple[int, ...]
+    ) -> tuple[Outcome | None, Text]:
         """Runs the steps, filling `results`. None: all done; else what the undoing came to."""
-        carrier = self._carrier(prepared.site, self.engine.ask)
+        carrier = self._carrier(prepared.site, lambda host: self.engine.ask(host, keep))
         for number, step in enumerate(prepared.plan.steps, 1):
             if self.tell:
                 total = len(prepared.plan.steps)
@@ -255,22 +270,25 @@ class Actor:
                 why = say(
                     "bước {n} hỏng: {vi}", "step {n} failed: {en}", n=number, vi=result.trouble.vi, en=result.trouble.en
                 )
-                return self._undo(prepared, results, why)
+                return self._undo(prepared, results, why, keep)
         return None, Text("", "")
 
-    def _undo(self, prepared: Prepared, results: list[StepResult], why: Text) -> tuple[Outcome, Text]:
-        carrier = self._carrier(prepared.site, self.engine.ask_steady)
-        failed = [result for result in map(carrier.carry_out, undo_order(results)) if not result.done]
-        if failed:
-            trouble = failed[0].trouble
-            return Outcome.STUCK, say(
-                "{vi}. Không hoàn tác được: {tv}",
-                "{en}. Could not be undone: {te}",
-                vi=why.vi,
-                en=why.en,
-                tv=trouble.vi,
-                te=trouble.en,
-            )
+    def _undo(
+        self, prepared: Prepared, results: list[StepResult], why: Text, keep: tuple[int, ...]
+    ) -> tuple[Outcome, Text]:
+        """Takes back what was begun, last first, and stops at the first that cannot be: the rest may rest on it."""
+        carrier = self._carrier(prepared.site, lambda host: self.engine.ask_steady(host, keep))
+        for step in undo_order(results):
+            result = carrier.carry_out(step)
+            if not result.done:
+                return Outcome.STUCK, say(
+                    "{vi}. Không hoàn tác được: {tv}",
+                    "{en}. Could not be undone: {te}",
+                    vi=why.vi,
+                    en=why.en,
+                    tv=result.trouble.vi,
+                    te=result.trouble.en,
+                )
         return Outcome.UNDONE, why
 
     def _prove(self, prepared: Prepared) -> list[dict[str, Any]]:
@@ -321,7 +339,7 @@ class Actor:
             by = self.standing(prepared)
             if not by:
                 return self._waiting(site, change, prepared)
-            acted = self.act(prepared, by)
+            acted = self.act(prepared, by, standing=True)
         except GaccongError as error:
             if error.exit_code in (3, 4):
                 raise
@@ -343,7 +361,7 @@ class Actor:
             self.engine.clock(),
         )
         text = say("đến hạn nhưng chưa được duyệt", "due, but not approved")
-        command = f"gaccong apply {prepared.digest[:12]} --standing --by HỌ-TÊN"
+        command = f"gaccong apply {prepared.digest[:16]} --standing --by HỌ-TÊN"
         return Row(site.id, change.name, occasion_key(prepared.args), Verdict.UNSEEN, text, "", command)
 
     def _refused(self, site: Site, change: Change, occasion: Occasion, error: GaccongError, started: datetime) -> Row:

@@ -6,6 +6,7 @@ expected and the nearest right key. Domain folders bring their own sections (`op
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,8 +87,11 @@ def _without_password(url: str) -> str:
 
     if url and not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise fault("phải là sqlite:///… hoặc postgresql+psycopg://…", "must be sqlite:///… or postgresql+psycopg://…")
-    if ":" in url.partition("://")[2].partition("@")[0] and "@" in url:
-        raise fault("không viết mật khẩu ở đây; để trong ~/.pgpass (0600)", "no password here; keep it in ~/.pgpass (0600)")
+    query = url.partition("?")[2]
+    if (":" in url.partition("://")[2].partition("@")[0] and "@" in url) or re.search(r"(?i)pass|sslkey", query):
+        raise fault(
+            "không viết mật khẩu ở đây; để trong ~/.pgpass (0600)", "no password here; keep it in ~/.pgpass (0600)"
+        )
     return url
 
 
@@ -203,7 +207,12 @@ def _read(path: Path, mistakes: list[Mistake]) -> _File | None:
 def _included(main: _File, patterns: Any, mistakes: list[Mistake]) -> list[_File]:
     found: list[_File] = []
     for pattern in patterns if isinstance(patterns, list) else ():
-        matched = sorted(main.path.parent.glob(str(pattern))) if not str(pattern).startswith("/") else []
+        inside = not str(pattern).startswith("/") and ".." not in Path(str(pattern)).parts
+        matched = sorted(main.path.parent.glob(str(pattern))) if inside else []
+        if not inside:
+            what = say("{p} phải nằm dưới thư mục này", "{p} must lie below this folder", p=pattern)
+            mistakes.append(Mistake(main.path, main.lines.get(("include",), 1), "include", what, say("", "")))
+            continue
         if not matched and not any(sign in str(pattern) for sign in "*?["):
             what = say("tệp {p} không có", "file {p} does not exist", p=pattern)
             mistakes.append(Mistake(main.path, main.lines.get(("include",), 1), "include", what, say("", "")))
@@ -234,8 +243,11 @@ def _gather(files: list[_File], mistakes: list[Mistake]) -> tuple[dict[str, tupl
                     Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", ""))
                 )
                 continue
-            if not all(sign.isascii() and (sign.isalnum() or sign in "-_") for sign in name):
-                what = say("tên trang chỉ gồm a-z, 0-9, - và _", "a site's name is made of a-z, 0-9, - and _")
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+                what = say(
+                    "tên trang bắt đầu bằng chữ hay số và chỉ gồm a-z, 0-9, - và _",
+                    "a site's name begins with a letter or digit and is made of a-z, 0-9, - and _",
+                )
                 mistakes.append(
                     Mistake(file.path, file.lines.get(("site", name), 1), f"site.{name}", what, say("", ""))
                 )
@@ -243,6 +255,12 @@ def _gather(files: list[_File], mistakes: list[Mistake]) -> tuple[dict[str, tupl
             entries[name] = (file, data)
         found = file.data.get("host", {})
         for name, data in found.items() if isinstance(found, dict) else ():
+            if name in hosts or name == "here":
+                what = say("máy {n} đã có", "host {n} stands somewhere already", n=name)
+                mistakes.append(
+                    Mistake(file.path, file.lines.get(("host", name), 1), f"host.{name}", what, say("", ""))
+                )
+                continue
             host = _validate(HostModel, data, file, ("host", name), mistakes if number else [])
             if isinstance(host, HostModel):
                 hosts[name] = Host(name, **host.model_dump())

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,6 +29,7 @@ from ops.config import Config
 from ops.duty import Check, Context, Duty
 from ops.errors import GaccongError
 from ops.flips import fold
+from ops.locks import private_folder
 from ops.looking import checked, collect
 from ops.model import Finding, Site, State, Text, Verdict, nfc, say
 from ops.moment import local_day, stamp, utcnow
@@ -78,6 +80,8 @@ class Engine:
             weakref.WeakKeyDictionary()
         )
         self.stop = threading.Event()
+        # of its own: the default executor of a loop may be busy with somebody's backup
+        self._recorders = ThreadPoolExecutor(4, thread_name_prefix="record")
         self._remotes: dict[str, Runner] = {}
         self._remote_lock = threading.Lock()
 
@@ -95,12 +99,12 @@ class Engine:
         def scratch() -> Path:
             if not made:
                 root = self.config.state / "scratch"
-                root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                private_folder(root)
                 made.append(Path(tempfile.mkdtemp(dir=root, prefix=f"{site.id}-")))
             return made[0]
 
         home = self.config.state / "sites" / site.id
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(home)
         numbers = self.policy(site).thresholds_in_force(site.thresholds)
         section = getattr(duty, "settings", "") or duty.domain
         try:
@@ -121,10 +125,10 @@ class Engine:
             for place in made:
                 shutil.rmtree(place, ignore_errors=True)
 
-    def ask(self, name: str) -> Runner:
+    def ask(self, name: str, keep: tuple[int, ...] = ()) -> Runner:
         """A runner for a host of the configuration; connections are kept while the engine lives."""
         if name == "here":
-            return Here(self.stop)
+            return Here(self.stop, keep)
         with self._remote_lock:
             if name not in self._remotes:
                 host = self.config.hosts.get(name)
@@ -139,9 +143,9 @@ class Engine:
                 self._remotes[name] = remote(host, lambda ref: secrets.resolve(ref, base), self.config.hosts)
             return self._remotes[name]
 
-    def ask_steady(self, name: str) -> Runner:
+    def ask_steady(self, name: str, keep: tuple[int, ...] = ()) -> Runner:
         """The same, but not ended by `stop`: for taking back what was begun."""
-        return Here() if name == "here" else self.ask(name)
+        return Here(None, keep) if name == "here" else self.ask(name)
 
     def secret(self, site: Site, reference: str) -> Secret:
         """A secret of a site; relative files are taken from the folder of the site's own file."""
@@ -153,6 +157,7 @@ class Engine:
             with suppress(Exception):
                 runner.close()  # type: ignore[attr-defined]
         self._remotes.clear()
+        self._recorders.shutdown(wait=False)
 
     # ------------------------------------------------------------------ looking
 
@@ -165,7 +170,10 @@ class Engine:
                 findings, whole = await self._findings(site, check, ctx)
             if self.stop.is_set():
                 return []  # what was cut short says nothing about the site
-            return await asyncio.to_thread(self.record, site, check, findings, now, whole and not subjects)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(
+                self._recorders, self.record, site, check, findings, now, whole and not subjects
+            )
 
     def look_now(self, site: Site, checks: Iterable[Check], subjects: Sequence[str] = ()) -> list[Row]:
         """`look` for several checks, side by side, from code that is not asynchronous."""

@@ -73,6 +73,9 @@ def fold(
         return _after_gap(old, fresh, every, now)
     if finding.verdict is old.verdict:
         return Fold(replace(fresh, since=old.since), old.verdict, ())
+    if Verdict.UNSEEN in (old.verdict, finding.verdict):
+        # patience is for accusing; not having seen is a fact at once, and protects nothing afterwards
+        return Fold(fresh, old.verdict, (Flip(now, finding.verdict),))
     again = old.pending is finding.verdict and old.pending_since is not None
     count = old.pending_count + 1 if again else 1
     first = old.pending_since if again and old.pending_since else now

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.model import FileWrite, Plan, Proof, Site, Step, Text, text_of
+from ops.model import FileWrite, Host, Plan, Proof, Site, Step, Text, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,30 @@ class Prepared:
         }
 
 
-def prepare(site: Site, change: str, args: Mapping[str, str], plan: Plan) -> Prepared:
-    """Binds a plan to its site, change and arguments by the SHA-256 of their canonical bytes (RFC 8785)."""
+def prepare(
+    site: Site, change: str, args: Mapping[str, str], plan: Plan, hosts: Mapping[str, Host] | None = None
+) -> Prepared:
+    """Binds a plan to its site, change, arguments and hosts by the SHA-256 of their canonical bytes (RFC 8785).
+
+    A host is bound by address, port, user and known_hosts, so that its name cannot come to mean another machine.
+    """
     import rfc8785
 
     body: Any = {"v": 1, "site": site.id, "change": change, "args": dict(args), "plan": plan_json(plan)}
+    away = {one.host for step in plan.steps for one in (step, step.undo) if one is not None} - {"here"}
+    body["hosts"] = {name: _host(hosts[name]) for name in sorted(away) if hosts and name in hosts}
     return Prepared(site, change, args, plan, hashlib.sha256(rfc8785.dumps(body)).hexdigest())
+
+
+def _host(host: Host) -> dict[str, Any]:
+    known = host.known_hosts.read_bytes() if host.known_hosts and host.known_hosts.is_file() else b""
+    return {
+        "address": host.address,
+        "port": host.port,
+        "user": host.user,
+        "gateway": host.gateway,
+        "known_hosts": hashlib.sha256(known).hexdigest(),
+    }
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:

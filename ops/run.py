@@ -126,10 +126,15 @@ def _environment(command: Command) -> dict[str, str]:
 
 
 class Here:
-    """Runs on this machine. `stop`: once it is set, running commands are ended within a second."""
+    """Runs on this machine.
 
-    def __init__(self, stop: threading.Event | None = None) -> None:
+    stop: once it is set, running commands are ended within a second.
+    keep: descriptors that every command inherits (a lock that must live as long as the work).
+    """
+
+    def __init__(self, stop: threading.Event | None = None, keep: tuple[int, ...] = ()) -> None:
         self._stop = stop
+        self._keep = keep
 
     def read(self, path: str, cap: int = CAP) -> bytes:
         """A local file's bytes, at most `cap`."""
@@ -156,7 +161,7 @@ class Here:
                     stderr=subprocess.PIPE,
                     env=environment,
                     cwd=command.cwd,
-                    pass_fds=descriptors,
+                    pass_fds=(*descriptors, *self._keep),
                     start_new_session=True,
                 )
             except BaseException:
@@ -197,13 +202,15 @@ def _secret_descriptor(secret: Secret) -> int:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGINT, a moment, then SIGKILL, to the whole group; restic takes its lock away on SIGINT."""
+    """SIGINT, a moment, then SIGKILL, to the whole group; restic takes its lock away on SIGINT.
+
+    SIGKILL comes in any case: a shell's background child ignores SIGINT and would outlive its parent.
+    """
     for kind, wait in ((signal.SIGINT, 5.0), (signal.SIGKILL, 5.0)):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, kind)
         with suppress(subprocess.TimeoutExpired):
             process.wait(wait)
-            return
 
 
 class _Stream:

@@ -37,8 +37,11 @@ def next_slot(cron: str, now: datetime) -> datetime:
 
 
 def occasion_due(cron: str, last: datetime | None, now: datetime) -> bool:
-    """True when the latest slot has not been served: catches up after downtime, once, however many were missed."""
-    return last is None or last < last_slot(cron, now)
+    """True when the latest slot has not been served: catches up after downtime, once, however many were missed.
+
+    A last run in the future is no run: the clock was wrong, and must not stop the work for years.
+    """
+    return last is None or last > now or last < last_slot(cron, now)
 
 
 def soonest(moments: Iterable[datetime], default: datetime) -> datetime:

@@ -104,7 +104,13 @@ def _from_file(path: Path, reference: str) -> Secret:
 def _from_command(line: str, reference: str) -> Secret:
     try:
         done = subprocess.run(
-            shlex.split(line), stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
+            shlex.split(line),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_COMMAND_SECONDS,
+            check=False,
+            # a small environment: the command of one secret has no business with another's variable
+            env={name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
         )
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise _unreadable(reference, type(error).__name__) from None

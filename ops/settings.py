@@ -7,6 +7,7 @@ the configuration, which validates `[site.NAME.<folder>]` with it.
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,8 +44,17 @@ def _absolute(value: Path, info: ValidationInfo) -> Path:
 
 Place = Annotated[Path, AfterValidator(_absolute)]
 """A path; a relative one is taken from the folder of the file in which it is written."""
-Word = Annotated[str, AfterValidator(nfc)]
-"""Text in NFC."""
+
+
+def _word(value: str) -> str:
+    """NFC, and nothing that steers a terminal or turns the direction of a line."""
+    if any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co") for sign in value):
+        raise fault("có ký tự điều khiển hoặc ký tự vô hình", "holds control or invisible characters")
+    return nfc(value)
+
+
+Word = Annotated[str, AfterValidator(_word)]
+"""Text in NFC without control, format or private characters."""
 
 
 def fault(vi: str, en: str, /, **values: object) -> ValueError:

@@ -63,6 +63,9 @@ class Carrier:
         except OSError as error:
             text = say("{e}", "{e}", e=f"{error.strerror or error} {error.filename or ''}".strip())
             return StepResult(step, False, -1, time.monotonic() - started, None, text)
+        except Exception as error:  # whatever it is, what was begun must be taken back and told
+            text = say("{e}", "{e}", e=f"{type(error).__name__}: {error}"[:500].encode("utf-8", "replace").decode())
+            return StepResult(step, False, -1, time.monotonic() - started, None, text)
 
     def _run(self, step: Step) -> StepResult:
         secrets = {name: self.secret(reference) for name, reference in step.secrets.items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.session import Session, printable
+from ops.cli.session import Session, emit
 
 if TYPE_CHECKING:
     from ops.act import Acted
@@ -28,7 +28,7 @@ def add(app: typer.Typer, lang: str) -> None:
         plan: Annotated[
             str,
             typer.Argument(
-                help="tệp kế hoạch hoặc digest (từ 8 chữ số)" if vi else "plan file, or digest (8 digits or more)"
+                help="tệp kế hoạch hoặc digest (từ 16 chữ số)" if vi else "plan file, or digest (16 digits or more)"
             ),
         ],
         by: Annotated[str, typer.Option(help="họ tên người duyệt" if vi else "name of who approves")],
@@ -67,12 +67,16 @@ def find(session: Session, plan: str) -> "Prepared":
                 say("{f} không phải tệp kế hoạch: {e}", "{f} is not a plan file: {e}", f=path, e=error), mend
             ) from None
     else:
+        if len(plan) < 16:
+            raise UsageError(say("digest phải từ 16 chữ số", "a digest needs 16 digits or more"), mend)
         kept = session.store.plan(plan)
         if kept is None:
             raise UsageError(say("không có kế hoạch {p}", "there is no plan {p}", p=plan), mend)
         body = json.loads(kept.body)
     try:
-        made = prepare(session.site(body["site"]), body["change"], body["args"], plan_of(body["plan"]))
+        made = prepare(
+            session.site(body["site"]), body["change"], body["args"], plan_of(body["plan"]), session.config.hosts
+        )
     except (KeyError, TypeError, ValueError):
         raise UsageError(say("kế hoạch {p} không đọc được", "plan {p} cannot be read", p=plan), mend) from None
     if made.digest != body.get("digest"):
@@ -100,7 +104,7 @@ def work(session: Session, prepared: "Prepared", by: str, standing: bool = False
     actor = session.actor(engine)
     try:
         fresh = actor.plan(prepared.site, prepared.change, prepared.args)
-        if fresh.digest == prepared.digest:
+        if fresh.digest == prepared.digest and (standing or not actor.standing(fresh)):
             actor.approve(prepared, by, standing=standing, until=end)
         acted = actor.act(prepared, by)
     finally:
@@ -119,15 +123,11 @@ def show(session: Session, acted: "Acted") -> int:
         return code
     lang = session.lang
     sign = "✓" if code == 0 else "✗"
-    print(
-        printable(
-            f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}"
-        )
-    )
+    emit(f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}")
     for proof in acted.proofs:
         told = f"{proof['check']} ({proof['subject']}): {proof['detail'][lang]}"
-        print(printable(f"    {session.verdict(Verdict(proof['verdict']))}  {told}"))
-    print({"vi": f"    bằng chứng: {acted.evidence}", "en": f"    evidence: {acted.evidence}"}[lang])
+        emit(f"    {session.verdict(Verdict(proof['verdict']))}  {told}")
+    emit({"vi": f"    bằng chứng: {acted.evidence}", "en": f"    evidence: {acted.evidence}"}[lang])
     return code
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.cli.session import Session, printable
+from ops.cli.session import Session, emit
 
 if TYPE_CHECKING:
     from ops.planning import Prepared
@@ -78,27 +78,27 @@ def show(session: Session, prepared: "Prepared") -> None:
     from ops.planning import title_of
 
     lang = session.lang
-    print(title_of(prepared).in_(lang))
+    emit(title_of(prepared).in_(lang))
     if not prepared.plan.steps:
-        print({"vi": "  không có bước nào: đã ở trạng thái mong muốn", "en": "  no step: it is so already"}[lang])
+        emit({"vi": "  không có bước nào: đã ở trạng thái mong muốn", "en": "  no step: it is so already"}[lang])
     for number, step in enumerate(prepared.plan.steps, 1):
-        print(f"  {number}. {step.why.in_(lang)}" + ("" if step.host == "here" else f"  [{step.host}]"))
+        emit(f"  {number}. {step.why.in_(lang)}" + ("" if step.host == "here" else f"  [{step.host}]"))
         for one in (step, step.undo):
             if one is None:
                 continue
             sign = "     $" if one is step else {"vi": "     hoàn tác $", "en": "     undo $"}[lang]
             if one.file:
-                print(printable(f"{sign} {one.file.path} ({one.file.mode:04o}, {len(one.file.content)} B)"))
+                emit(f"{sign} {one.file.path} ({one.file.mode:04o}, {len(one.file.content)} B)")
             elif one.feed:
-                print(printable(f"{sign} {shlex.join(one.feed)} | {shlex.join(one.argv)}"))
+                emit(f"{sign} {shlex.join(one.feed)} | {shlex.join(one.argv)}")
             else:
-                print(printable(f"{sign} {shlex.join(one.argv)}"))
+                emit(f"{sign} {shlex.join(one.argv)}")
     proofs = ", ".join(f"{proof.check}({', '.join(proof.subjects)})" for proof in prepared.plan.proofs) or "–"
-    print({"vi": f"  chứng minh bằng: {proofs}", "en": f"  proved by: {proofs}"}[lang])
-    print(f"  digest {prepared.digest}")
-    print(
+    emit({"vi": f"  chứng minh bằng: {proofs}", "en": f"  proved by: {proofs}"}[lang])
+    emit(f"  digest {prepared.digest}")
+    emit(
         {
-            "vi": f"  làm: gaccong apply {prepared.digest[:12]} --by HỌ-TÊN",
-            "en": f"  do it: gaccong apply {prepared.digest[:12]} --by NAME",
+            "vi": f"  làm: gaccong apply {prepared.digest[:16]} --by HỌ-TÊN",
+            "en": f"  do it: gaccong apply {prepared.digest[:16]} --by NAME",
         }[lang]
     )

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ops.model import Site
 
 
+ACTORS = 4
+"""Sites at which something is done at the same time."""
+
+
 def add(app: typer.Typer, lang: str) -> None:
     """Adds the verb."""
     vi = lang == "vi"
@@ -51,6 +55,7 @@ def add(app: typer.Typer, lang: str) -> None:
 def work(session: Session, name: str, only: str, everything: bool, wait: float, clock_by: str = "") -> int:
     """One round over the sites; gives the exit code."""
     import asyncio
+    from concurrent.futures import ThreadPoolExecutor
 
     from ops.act import Actor
     from ops.duty import Check
@@ -62,6 +67,7 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
         return [check for check in wanted if fnmatchcase(check.name, only)]
 
     def acts(actor: Actor, site: Site) -> list[Row]:
+        actor.settle(site)
         return [
             actor.run_due(site, change, occasion)
             for change, occasion in actor.due(site)
@@ -82,12 +88,13 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
         engine = session.engine(clock_by)
         actor = session.actor(engine)
         try:
-            for site in sites:
-                try:
-                    actor.settle(site)
-                    rows += acts(actor, site)
-                except Exception as error:  # one poisoned site must not stop the line
-                    troubles.append((site, error))
+            with ThreadPoolExecutor(ACTORS) as pool:
+                begun = [(site, pool.submit(acts, actor, site)) for site in sites]
+                for site, future in begun:
+                    try:
+                        rows += future.result()
+                    except Exception as error:  # one poisoned site must not stop the line
+                        troubles.append((site, error))
             whole = [site for site in sites if site.id not in {found.id for found, _ in troubles}]
             for site, result in zip(whole, asyncio.run(everywhere(engine, whole)), strict=True):
                 if isinstance(result, BaseException):

@@ -8,7 +8,9 @@ import asyncio
 import logging
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from ops.cli.session import Session
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 TICK = 2.0
 WAITING_SECONDS = 60.0
+ACTORS = 4
+"""Sites at which something is done at the same time; looking is not bound by it."""
 log = logging.getLogger("gaccong")
 
 
@@ -32,7 +36,12 @@ def address(listen: str) -> tuple[str, int]:
     host, colon, port = listen.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 <= int(port) < 65536:
         raise UsageError(say("--listen phải có dạng địa-chỉ:cổng", "--listen must be address:port"))
-    return host.strip("[]"), int(port)
+    try:
+        return str(ip_address(host.strip("[]"))), int(port)
+    except ValueError:
+        raise UsageError(
+            say("--listen phải là địa chỉ IP, vd 127.0.0.1:9850", "--listen must be an IP address, e.g. 127.0.0.1:9850")
+        ) from None
 
 
 class Service:
@@ -45,6 +54,7 @@ class Service:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stop = asyncio.Event()
         self._waiting: dict[str, float] = {}
+        self._actors = ThreadPoolExecutor(ACTORS, thread_name_prefix="act")
 
     async def run(self, *, with_duties: bool) -> None:
         """Until SIGTERM or SIGINT."""
@@ -71,8 +81,6 @@ class Service:
         self.session.tell(say("đã dừng", "stopped"))
 
     def _app(self) -> Any:
-        from ipaddress import ip_address
-
         from monitoring.page import make_app
         from ops import secrets
         from ops.errors import UsageError
@@ -121,7 +129,8 @@ class Service:
             log.exception("site %s", site.id)
             return
         if due:
-            self._spawn(site, "act", lambda: asyncio.to_thread(self._act, actor, site, due))
+            loop = asyncio.get_running_loop()
+            self._spawn(site, "act", lambda: loop.run_in_executor(self._actors, self._act, actor, site, due))
 
     def _act(self, actor: "Actor", site: "Site", due: "list[tuple[Change, Occasion]]") -> None:
         """One after the other; what still waits for approval is asked again after a minute, not at every tick."""

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ops.errors import UsageError
+from ops.errors import LedgerError, UsageError
 from ops.model import Site, Text, Verdict, say, worst
 from ops.words import word
 
@@ -82,9 +82,10 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """The store, for the engine; made on first use, with its signing key."""
+        from ops.locks import private_folder
         from ops.store import open_store
 
-        self.config.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.config.state)
         return open_store(self.config.store_url, self.signer)
 
     @property
@@ -95,19 +96,33 @@ class Session:
     @cached_property
     def signer(self) -> Signer:
         """The signing key, made (0600) when there is none yet."""
+        from ops.locks import private_folder
         from ops.signing import Signer
 
         path = self.key_path
         if path.exists():
             return Signer.load(path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         return Signer.create(path, self.config.signing_name)
 
     def public_key(self, site: str) -> str:
-        """The key that verifies a site's checkpoints: our own key file's, else the one that the store noted."""
+        """The key that verifies a site's checkpoints: our own key file's, never one that the database claims."""
         from ops.signing import Signer
 
-        return Signer.load(self.key_path).public if self.key_path.exists() else self.reading.vkey(site)
+        if not self.key_path.exists():
+            raise LedgerError(
+                say(
+                    "không có khóa ký {k}: không thể kiểm tra sổ",
+                    "there is no signing key {k}: nothing to verify with",
+                    k=self.key_path,
+                ),
+                say(
+                    "khôi phục khóa từ bản sao lưu; hoặc xuất sổ rồi kiểm tra bằng khóa đã in trên báo cáo: verifier.py --key",
+                    "restore the key; or export the book and verify with the key printed on a report: verifier.py --key",
+                ),
+                site=site,
+            )
+        return Signer.load(self.key_path).public
 
     def engine(self, clock_by: str = "") -> Engine:
         """An engine over the store."""
@@ -153,7 +168,7 @@ class Session:
 
     def document(self, body: Any) -> None:
         """The one JSON document of a --json command."""
-        print(json.dumps(body, ensure_ascii=False, indent=2, default=str))
+        print(_visible(json.dumps(body, ensure_ascii=False, indent=2, default=str)))
 
     def say(self, text: Text) -> None:
         """A line of the answer itself, on stdout (nothing with --json)."""
@@ -172,7 +187,8 @@ class Session:
         from rich.markup import escape
         from rich.table import Table
 
-        console = Console(width=None if sys.stdout.isatty() else 150, highlight=False, soft_wrap=False)
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 150
+        console = Console(width=wide, highlight=False, soft_wrap=False)
         table = Table(title=title or None, title_justify="left", show_edge=False, pad_edge=False, expand=False)
         for name in columns:
             table.add_column(word(f"column.{name}", self.lang), overflow="fold")
@@ -214,6 +230,16 @@ def printable(value: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else f"\\x{ord(sign):02x}" for sign in value)
 
 
+def emit(value: str) -> None:
+    """Prints a line of the answer, made safe for the terminal."""
+    print(printable(value))
+
+
+def _visible(document: str) -> str:
+    """JSON in which what does not print stands as \\uXXXX, as JSON allows."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in document)
+
+
 def exit_code(verdicts: Sequence[Verdict]) -> int:
     """1 if anything is broken, else 3 if anything is unseen, else 0 (`at risk` is still kept)."""
     if not verdicts:
@@ -244,5 +270,5 @@ def run_lock(state: Path, purpose: str, wait: float, tell: Any) -> Iterator[None
     """One `run` or `serve` at a time."""
     from ops.locks import held
 
-    with held(state / "locks" / "run", purpose, wait, tell):
+    with held(state / "locks" / "run", purpose, wait, tell, endless="serve"):
         yield

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ops.cli.session import STYLE, Session, exit_code
+from ops.cli.session import STYLE, Session, emit, exit_code
 
 if TYPE_CHECKING:
     from ops.status import SiteStatus
@@ -64,7 +64,7 @@ def show(session: Session, status: "SiteStatus", everything: bool) -> None:
         for v in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET)
         if counts[v]
     )
-    print(f"{status.site.name} — {status.policy.name.in_(session.lang)}\n{human(status.at)}: {summary}")
+    emit(f"{status.site.name} — {status.policy.name.in_(session.lang)}\n{human(status.at)}: {summary}")
     for note in status.notes:
         session.say(say("  lưu ý: {vi}", "  note: {en}", vi=note.vi, en=note.en))
     shown = [c for c in status.clauses if everything or c.verdict is not Verdict.UNSEEN]

@@ -31,6 +31,7 @@ from ops.report.tree import (
     Paragraph,
     Table,
     leads,
+    printing,
 )
 
 TEXT = 160.0
@@ -124,7 +125,7 @@ class _Writer:
     def _run(where: Any, text: str, size: float = 14, *, bold: bool = False, italic: bool = False) -> None:
         from docx.shared import Pt, RGBColor
 
-        run = where.add_run(text)
+        run = where.add_run(printing(text))
         run.font.name, run.font.size, run.font.bold, run.font.italic = FONT, Pt(size), bold, italic
         run.font.color.rgb = RGBColor(0, 0, 0)
         fonts = run._element.rPr.rFonts

@@ -13,6 +13,11 @@ from typing import Any, Literal
 Align = Literal["left", "center", "right", "justify"]
 
 
+def printing(text: str) -> str:
+    """The text without what cannot be printed: control, format and lone surrogate characters that evidence may hold."""
+    return "".join(sign if sign.isprintable() or sign in "\n\u00a0" else "\ufffd" for sign in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """A stretch of text of one style."""

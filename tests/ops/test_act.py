@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -187,7 +188,11 @@ def test_kill_9_in_the_middle_is_found_as_interrupted(tmp_path: Path) -> None:
     world = make(tmp_path)
     world.clock.now += timedelta(seconds=5)
     assert world.verified() and len(world.store.open_intents("a")) == 1
-    world.actor.settle(world.site)
+    for _ in range(60):  # what it left at work (a sleep of 5 s) holds the lock until it ends
+        world.actor.settle(world.site)
+        if not world.store.open_intents("a"):
+            break
+        time.sleep(0.2)
     assert world.store.open_intents("a") == []
     assert world.lines("outcome")[0].body["outcome"] == "interrupted" and world.verified()
     assert not (tmp_path / "three").exists()
@@ -195,3 +200,66 @@ def test_kill_9_in_the_middle_is_found_as_interrupted(tmp_path: Path) -> None:
 
 def test_change_failed_is_exit_5() -> None:
     assert ChangeFailed("x").exit_code == 5 and StaleApproval("x").exit_code == 5
+
+
+ORPHAN = """
+import os, sys
+from pathlib import Path
+from tests.ops.test_act import make, act, shell
+tmp = Path(sys.argv[1])
+world = make(tmp, shell("work on", f"kill -9 {os.getpid()}; sleep 3; touch {tmp}/late"))
+act(world)
+"""
+
+
+def test_what_a_killed_gaccong_left_at_work_keeps_the_lock(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", ORPHAN, str(tmp_path)], cwd=root, timeout=60, check=False,
+                          env={**os.environ, "PYTHONPATH": str(root)})
+    assert done.returncode == -9
+    world = make(tmp_path)
+    world.clock.now += timedelta(seconds=5)
+    world.actor.settle(world.site)  # the step is still at work: nothing is interrupted yet
+    assert not (tmp_path / "late").exists() and len(world.store.open_intents("a")) == 1
+    deadline = time.monotonic() + 20
+    while world.store.open_intents("a") and time.monotonic() < deadline:
+        time.sleep(0.2)
+        world.actor.settle(world.site)
+    assert (tmp_path / "late").exists() and world.store.open_intents("a") == []
+
+
+def test_undoing_stops_at_the_first_undo_that_fails(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world = make(
+        tmp_path,
+        shell("one", "true", f"echo undo1 >>{log}"),
+        shell("two", "true", "false"),
+        shell("three", "false", f"echo undo3 >>{log}"),
+    )
+    assert act(world).outcome is Outcome.STUCK
+    assert log.read_text().split() == ["undo3"]
+
+
+def test_a_step_that_cannot_even_start_is_undone_like_any_other(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    world = make(tmp_path, shell("one", "true", f"echo undo1 >>{log}"), shell("two", "echo \0"))
+    acted = act(world)
+    assert acted.outcome is Outcome.UNDONE and log.read_text().split() == ["undo1"]
+
+
+def test_the_digest_binds_the_machine_behind_a_hosts_name(tmp_path: Path) -> None:
+    from ops.model import Host, Step
+
+    world = make(tmp_path)
+    plan = Plan(TITLE, (Step(TITLE, ("true",), host="web"),))
+    known = tmp_path / "known_hosts"
+    known.write_text("h ssh-ed25519 AAAA\n")
+
+    def digest(**more: object) -> str:
+        host = Host("web", **{"address": "::1", "user": "u", "known_hosts": known, **more})  # type: ignore[arg-type]
+        return prepare(world.site, "t.work", {}, plan, {"web": host}).digest
+
+    first = digest()
+    assert first == digest() and first != digest(address="::2") and first != digest(port=23)
+    known.write_text("h ssh-ed25519 BBBB\n")
+    assert first != digest()

@@ -133,3 +133,26 @@ def test_lines_of_follows_tables_arrays_and_long_values() -> None:
     assert found["a",] == 1 and found["c",] == 5 and ("x",) not in found and ("b",) not in found
     assert found["t", "q.r"] == 8 and found["t", "q.r", "k", "n"] == 9
     assert found["u", 0, "z"] == 11 and found["u", 1, "z"] == 13 and found["u", 1, "v", "w"] == 15
+
+
+def test_a_host_twice_and_odd_names_and_includes_outside(tmp_path: Path) -> None:
+    host = '[host.web]\naddress = "::1"\nuser = "u"\nkey = "command:true"\nknown_hosts = "k"\n'
+    found = refused(write(tmp_path, SITE + host, MAIN + host))
+    assert any(path == "host.web" and "already" in what or "somewhere" in what for _, _, path, what, _ in found)
+    found = refused(write(tmp_path, SITE.replace("[site.a]", '[site."-rf"]')))
+    assert any("letter or digit" in what for *_, what, _ in found)
+    found = refused(write(tmp_path, SITE.replace("[site.a]", '[site.""]')))
+    assert any("letter or digit" in what for *_, what, _ in found)
+    found = refused(write(tmp_path, SITE, 'include = ["../x/*.toml", "sites/*.toml"]\n'))
+    assert any("below this folder" in what for *_, what, _ in found)
+
+
+@pytest.mark.parametrize("sign", ["\\u001b]0;x\\u0007", "\\u202e", "\\u200b"])
+def test_a_name_that_steers_the_terminal_is_refused(tmp_path: Path, sign: str) -> None:
+    found = refused(write(tmp_path, SITE.replace("Trang A", f"Trang {sign} A")))
+    assert any("control or invisible" in what for *_, what, _ in found)
+
+
+def test_no_password_in_the_stores_query(tmp_path: Path) -> None:
+    found = refused(write(tmp_path, SITE, MAIN + 'store = "postgresql+psycopg:///db?user=g&password=S3CRET"\n'))
+    assert any("pgpass" in what for *_, what, _ in found) and "S3CRET" not in str(found)

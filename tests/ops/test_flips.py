@@ -77,3 +77,11 @@ def test_availability_equals_a_brute_force_count(points: list[tuple[int, Verdict
             unseen += verdict is Verdict.UNSEEN
     assert (found.good_seconds, found.valid_seconds, found.unseen_seconds) == (good, good + bad, unseen)
     assert (found.outages, found.longest_outage_seconds) == (outages, longest)
+
+
+def test_not_having_seen_is_believed_at_once_and_protects_nothing() -> None:
+    patience = Patience(3, minutes(30))
+    state = see(None, Verdict.MET, START, patience).state
+    blind = see(state, Verdict.UNSEEN, START + EVERY, patience)
+    assert blind.state.verdict is Verdict.UNSEEN and blind.flips == (Flip(START + EVERY, Verdict.UNSEEN),)
+    assert see(blind.state, Verdict.BROKEN, START + 2 * EVERY, patience).state.verdict is Verdict.BROKEN
