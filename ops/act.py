@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ops.afterwards import look_again, occasion_key, served
 from ops.duty import Change, Occasion
 from ops.engine import Engine, Row
 from ops.errors import Busy, GaccongError, PlanRefused, StaleApproval, UsageError
@@ -248,8 +249,10 @@ class Actor:
                     "detail": detail.json(),
                 },
             )
+            served(writer, self.engine, prepared, started, outcome)
         if interrupt is not None:
             raise interrupt
+        look_again(self.engine, prepared)
         return Acted(prepared, outcome, line.id, detail, tuple(steps), tuple(proofs))
 
     def _carrier(self, site: Site, ask: Callable[[str], Runner]) -> Carrier:
@@ -344,10 +347,6 @@ class Actor:
             if error.exit_code in (3, 4):
                 raise
             return self._refused(site, change, occasion, error, started)
-        with engine.transaction(site) as writer:
-            # an unproved copy was made all the same: trying again each hour would only pile up more of its kind
-            slot = key if acted.outcome in (Outcome.PROVED, Outcome.UNPROVED) else f"tried {key}"
-            writer.mark_ran(change.name, slot, started)
         verdict = Verdict.MET if acted.outcome is Outcome.PROVED else Verdict.BROKEN
         return Row(site.id, change.name, key, verdict, acted.detail, acted.evidence, "")
 
@@ -386,11 +385,6 @@ class Actor:
             )
             writer.mark_ran(change.name, f"tried {key}", started)
         return Row(site.id, change.name, key, Verdict.BROKEN, error.what, line.id, error.mend.vi)
-
-
-def occasion_key(args: Mapping[str, str]) -> str:
-    """Arguments as one stable word: `set=user`."""
-    return " ".join(f"{name}={args[name]}" for name in sorted(args)) or "-"
 
 
 def _sections() -> Mapping[str, Any]:

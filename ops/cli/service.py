@@ -134,7 +134,7 @@ class Service:
 
     def _act(self, actor: "Actor", site: "Site", due: "list[tuple[Change, Occasion]]") -> None:
         """One after the other; what still waits for approval is asked again after a minute, not at every tick."""
-        from ops.act import occasion_key
+        from ops.afterwards import occasion_key
 
         for change, occasion in due:
             key = f"{site.id} {change.name} {occasion_key(occasion.args)}"
