@@ -37,8 +37,13 @@ class Ground:
         for name, accounts in self.accounts.items():
             here = [account for account in mine if account.system == name]
             prints = {key for account in here for key in (*account.keys, *self.systems[name].traces(account))}
-            found += [one for one in accounts if one not in here and one.enabled and prints & set(one.keys)]
+            found += [one for one in accounts if one not in here and one.enabled and prints & {*one.keys, *one.opens}]
         return found
+
+    def unproved(self, person: Person) -> list[Account]:
+        """Open accounts, of this person or others, in whose files an unknown key may be this person's."""
+        mine = {account.system for account in self.of(person)}
+        return [one for name in mine for one in self.accounts[name] if one.enabled and one.unproved]
 
     def owners(self) -> dict[tuple[str, str], list[Person]]:
         """(system, login) -> the people whom the roster gives it to."""

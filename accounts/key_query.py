@@ -10,6 +10,7 @@ import base64
 import contextlib
 import queue
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from accounts.model import Account, Trial
 from ops import CannotSee, Text, Verdict, say
 
 SECONDS = 15
+MOST_SECONDS = 60
 _AT_ONCE = 4
 _PK_OK, _FAILURE = 60, 51
 
@@ -29,9 +31,14 @@ def try_keys(
     door = _Door(host, port, known_hosts)
     facts: dict[str, Any] = {"how": "key_query", "door": f"[{host}]:{port}", "keys": len(publics)}
     before = door.takes(control_login, [control])[0]
-    taken = [public for start in range(0, len(publics), _AT_ONCE)
-             for public, yes in zip(publics[start : start + _AT_ONCE],
-                                    door.takes(account.login, publics[start : start + _AT_ONCE]), strict=True) if yes]
+    taken: list[str] = []
+    until = time.monotonic() + MOST_SECONDS
+    for start in range(0, len(publics), _AT_ONCE):
+        if time.monotonic() > until:
+            raise CannotSee(say("{a}: quá nhiều khóa cũ ({n}), chưa thử hết", "{a}: too many former keys ({n}) to try them all",
+                                a=account.words, n=len(publics)))
+        some = publics[start : start + _AT_ONCE]
+        taken += [public for public, yes in zip(some, door.takes(account.login, some), strict=True) if yes]
     after = door.takes(control_login, [control])[0]
     facts |= {"control_before": before, "control_after": after, "accepted": len(taken)}
     if taken:
@@ -62,7 +69,7 @@ class _Door:
             with self._transport() as transport:
                 asked = _questions(transport)
                 return [asked(login, *public.split()[:2]) for public in publics]
-        except (paramiko.SSHException, OSError, EOFError, queue.Empty) as error:
+        except (paramiko.SSHException, OSError, EOFError, ValueError, queue.Empty) as error:
             raise self._blind(say("{e}", "{e}", e=str(error) or type(error).__name__)) from None
 
     @contextlib.contextmanager

@@ -50,6 +50,8 @@ class Account:
     last_use: last login, or None where the system does not tell.
     source:   where this was read (a path, or host:path).
     keys:     SHA256 fingerprints of the public keys in its own files.
+    opens:    those of every key that opens it, links followed.
+    unproved: files of keys that cannot be read, or hold lines that are not understood: whose keys are there is unknown.
     """
 
     system: str
@@ -61,6 +63,8 @@ class Account:
     last_use: datetime | None
     source: str
     keys: tuple[str, ...] = ()
+    opens: tuple[str, ...] = ()
+    unproved: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -37,7 +37,10 @@ def look_again(engine: Engine, prepared: Prepared) -> None:
     engine.look_now(site, quick)
     section = getattr(change, "settings", "") or change.domain
     stale = {state.duty for state in engine.store.states(site.id) if state.verdict is not Verdict.MET}
-    slow = [one for one in checks if one not in quick and one.name in stale and (one.settings or one.domain) == section]
+    # a change that lives on another folder's settings (a playbook) moves the whole site: every check becomes due
+    everything = section != change.domain
+    near_by = [one for one in checks if one.name in stale and (one.settings or one.domain) == section]
+    slow = [one for one in (checks if everything else near_by) if one not in quick]
     if slow:
         with engine.transaction(site) as writer:
             for one in slow:

@@ -7,6 +7,8 @@ missing docstrings and odd names are refused at load, with the file and the mend
 from __future__ import annotations
 
 import re
+import traceback
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -62,11 +64,28 @@ def load() -> Catalog:
     """Reads the leaf folders. Raises CatalogError for the first duty that is not fit."""
     found: dict[str, Duty] = {}
     for folder in LEAF_FOLDERS:
-        for module in leaves(folder):
+        for module in _leaves(folder):
             for duty in duties_of(module):
                 _refuse_unfit(duty, found)
                 found[duty.name] = duty
     return Catalog(dict(sorted(found.items())))
+
+
+def _leaves(folder: str) -> Iterator[ModuleType]:
+    """The modules of a leaf folder; one that cannot be loaded is told with its place, not with a traceback."""
+    try:
+        yield from leaves(folder)
+    except (SyntaxError, ImportError, NameError, TypeError, ValueError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        place = (
+            f"{error.filename}:{error.lineno}"
+            if isinstance(error, SyntaxError)
+            else (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else folder)
+        )
+        raise CatalogError(
+            say("{p}: {e}", "{p}: {e}", p=place, e=f"{type(error).__name__}: {error}"),
+            say("sửa tệp ấy", "mend that file"),
+        ) from None
 
 
 def duties_of(module: ModuleType) -> list[Duty]:

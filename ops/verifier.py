@@ -1,15 +1,15 @@
-"""Kiểm tra sổ chứng cứ / verifies a book of evidence: python3 verifier.py DIR [--key VKEY] [--expect SIZE:ROOTHEX]
+"""Kiểm tra sổ chứng cứ / verifies a book of evidence: python3 verifier.py DIR --key VKEY --expect SITE=SIZE:ROOTHEX
 
 Stands alone: standard library and `cryptography`. Exit code 0: the book holds; 1: it does not. Each line has `seq` and
-`prev` (leaf hash of the line before); RFC 6962 roots over the stored bytes are signed in C2SP checkpoints. Key and head
-must come from outside the book (a signed report), or else the book only vouches for itself."""
+`prev` (leaf hash of the line before); RFC 6962 roots over the stored bytes are signed in C2SP checkpoints. Key and heads
+(a --expect for each site) must come from outside the book (a signed report), or else it only vouches for itself."""
 
 import argparse, base64, functools, hashlib, json, re, sys  # noqa: E401, I001 - kept short, to be read whole
 from collections import namedtuple
 from pathlib import Path
 
 # anchored: lines under a signature that holds; intact: nothing there differs; complete: nothing is missing at the end
-Judgement = namedtuple("Judgement", "lines anchored root intact complete first_bad what")
+Judgement = namedtuple("Judgement", "site lines anchored root intact complete first_bad what")
 
 
 def _sha(*parts: bytes) -> bytes:
@@ -73,8 +73,8 @@ def find_bad(leaves: list[bytes], lines: list[bytes], marks: dict[int, bytes], h
     return at - 1 if (at - 1 in marks and not twin) or mended[-1] == marks.get(len(mended)) else at
 
 
-def judge(lines: list[bytes], notes: list[str], vkey: str, expect: str = "") -> Judgement:
-    """Judges a ledger by a key and, if one was kept, a head ("size:hex root"). ValueError when `vkey` is no key."""
+def judge(lines: list[bytes], notes: list[str], vkey: str, heads: dict[str, str]) -> Judgement:
+    """Judges a ledger by a key and the kept heads, site ("": any) -> "size:hex root". ValueError: no key, no head."""
     key, marks, origin, wrong = read_key(vkey), dict[int, bytes](), "", 0
     for number, note in enumerate(notes, 1):
         try:
@@ -84,11 +84,12 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, expect: str = "") -> 
             origin, marks[size] = found, root
         except ValueError:
             wrong = wrong or number
-    leaves, count = [_sha(b"\x00", raw) for raw in lines], len(lines)
+    leaves, count, site = [_sha(b"\x00", raw) for raw in lines], len(lines), origin.removeprefix(key[0] + "/")
+    expect = heads.get(site, heads.get("", ""))
     roots, signed, kept = roots_of(leaves), max(marks, default=0), int(expect.partition(":")[0] or 0)
     torn = next((size for size in marks if size <= count and roots[size - 1] != marks[size]), 0)
     held = max((size for size in marks if size <= count and not 0 < torn <= size), default=0)
-    bad = find_bad(leaves, lines, marks, held, origin.removeprefix(key[0] + "/")) if count and marks else 0
+    bad = find_bad(leaves, lines, marks, held, site) if count and marks else 0
     first, intact, complete = bad, False, count >= max(signed, kept)
     if not count or not marks:
         what = "không có dấu ký của khóa này / nothing signed by this key" if count else "sổ rỗng / the book is empty"
@@ -108,10 +109,10 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, expect: str = "") -> 
         what = f"dấu ký thứ {wrong} không đúng / checkpoint number {wrong} is not right"
     else:
         intact, what = True, f"{count} dòng nguyên vẹn, đều đã ký / {count} lines intact, all signed"
-    return Judgement(count, held, roots[-1].hex() if roots else "", intact, complete, first or None, what)
+    return Judgement(site, count, held, roots[-1].hex() if roots else "", intact, complete, first or None, what)
 
 
-def read_book(folder: Path, vkey: str, expect: str) -> Judgement:
+def read_book(folder: Path, vkey: str, heads: dict[str, str]) -> Judgement:
     """Judges the files of one folder. OSError or ValueError when they cannot be read."""
     content, notes, own = ((folder / name).read_bytes() for name in ("ledger.jsonl", "checkpoints.txt", "key.txt"))
     own_key = own.decode().removesuffix("\n")
@@ -119,30 +120,36 @@ def read_book(folder: Path, vkey: str, expect: str) -> Judgement:
         raise ValueError("key.txt khác khóa đã cho / key.txt is not the key that was given")
     *lines, torn = content.split(b"\n")
     pieces = (notes.decode(errors="replace") + "\n\n").split("\n\n\n")[:-1]
-    return judge(lines + [torn + b"\n"] * bool(torn), pieces, own_key, expect)
+    return judge(lines + [torn + b"\n"] * bool(torn), pieces, own_key, heads)
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kiểm tra sổ chứng cứ / verifies a book of evidence")
     parser.add_argument("dir", type=Path)
     parser.add_argument("--key", default="", help="khóa công khai in trên báo cáo / public key printed on the report")
-    parser.add_argument("--expect", default="", metavar="SIZE:ROOTHEX", help="đầu sổ đã giữ / a head that was kept")
+    parser.add_argument("--expect", action="append", default=[], metavar="[SITE=]SIZE:ROOTHEX", help="đầu sổ đã giữ / head")
     parser.error = sys.exit  # type: ignore[assignment, method-assign]  # code 1, not 2
-    given, code = parser.parse_args(argv), 0
+    given, told = parser.parse_args(argv), list[tuple[bool, str, str]]()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    heads = dict(one.rpartition("=")[::2] for one in given.expect)
     inner = [] if (given.dir / "ledger.jsonl").exists() else sorted(p for p in given.dir.glob("*") if p.is_dir())
     for folder in inner or [given.dir]:
         try:
-            found = read_book(folder, given.key, given.expect)
-            good, what = found.intact and found.complete, f"{found.what}  {found.lines}:{found.root}"
+            found = read_book(folder, given.key, heads)
+            if inner and found.site != folder.name:
+                raise ValueError(f"sổ của trang khác / the book of another site: {found.site!a}")
+            good, what = found.intact and found.complete, f"{found.site!a}  {found.what}  {found.lines}:{found.root}"
+            heads.pop(found.site, None)
         except (OSError, ValueError, ImportError) as error:
             good, what = False, str(error)
-        print("ĐẠT / OK" if good else "KHÔNG ĐẠT / FAILED", ascii(str(folder)), what, sep="  ")
-        code |= not good
+        told.append((good, str(folder), what))
+    told += [(False, site, "sổ không có trang này / the book lacks this site") for site in heads if site]
+    for good, where, what in told:
+        print("ĐẠT / OK" if good else "KHÔNG ĐẠT / FAILED", ascii(where), what, sep="  ")
     if not given.key:
         print("CẢNH BÁO: khóa lấy từ chính sổ; hãy so với khóa in trên báo cáo đã ký (--key).")
         print("WARNING: the key was taken from the book itself; give the one printed on a signed report (--key).")
-    return code
+    return 0 if all(one[0] for one in told) else 1
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def _judged(site: Site, name: str, ground: Ground, ctx: Context) -> Finding:
         "accounts": [_line(account, ground) for account in accounts],
         "missing": sorted(plain(login) for system, login in owners if system == name and (system, login) not in present),
     }
+    doubtful = [account for account in opened if account.unproved]
     measures = {"accounts": float(len(accounts)), "enabled": float(len(opened)), "orphans": float(len(orphans)),
                 "admins": float(len(admins)), "unknown_last_use": float(len(unknown))}
     if not accounts:
@@ -54,6 +55,10 @@ def _judged(site: Site, name: str, ground: Ground, ctx: Context) -> Finding:
     counts = say("{s}: {n} tài khoản đang mở, {a} quản trị, {u} không rõ lần dùng cuối",
                  "{s}: {n} open accounts, {a} administrators, {u} with unknown last use",
                  s=name, n=len(opened), a=len(admins), u=len(unknown))
+    if doubtful:
+        names = ", ".join(plain(account.login) for account in doubtful[:10]) + (", …" if len(doubtful) > 10 else "")
+        counts = say("{vi}; không đọc hết được khóa SSH của {w}", "{en}; SSH keys that cannot be told: {w}",
+                     vi=counts.vi, en=counts.en, w=names)
     if not orphans:
         text = say("{vi}; đều có chủ trong danh sách", "{en}; all have an owner in the roster", vi=counts.vi, en=counts.en)
         return Finding(name, Verdict.MET, text, measures, facts)
@@ -71,6 +76,8 @@ def _line(account: Account, ground: Ground) -> dict[str, Any]:
         "rights": [plain(right) for right in account.rights], "owners": owned, "source": account.source,
         "last_use": account.last_use.isoformat() if account.last_use else None,
     }
+    if account.unproved:
+        line["keys_not_understood"] = list(account.unproved)
     if not owned and account.enabled:
         line["suggested"] = suggestions(account, ground.people)
     return line

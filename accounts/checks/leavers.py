@@ -44,7 +44,7 @@ def _judged(site: Site, person: Person, ground: Ground, ctx: Context, limit: flo
                 "hours_since_leaving": round(since, 2)}
     facts = {"open": [account.words for account in opened], "shut": [one.words for one in accounts if not one.enabled],
              "key_in_other_accounts": [account.words for account in strays], "unread": sorted(unread),
-             "perhaps_also": alike, "limit_hours": limit}
+             "perhaps_also": alike, "keys_not_understood_in": [account.words for account in ground.unproved(person)], "limit_hours": limit}
     if opened or strays:
         what = ", ".join([account.words for account in opened] + [f"khóa SSH trong {one.words}" for one in strays])
         what_en = ", ".join([account.words for account in opened] + [f"SSH key in {one.words}" for one in strays])
@@ -59,4 +59,8 @@ def _judged(site: Site, person: Person, ground: Ground, ctx: Context, limit: flo
     text = say("đã nghỉ; {n} tài khoản, đều đã khóa", "has left; {n} accounts, all shut", n=len(accounts))
     if alike:
         text = say("{vi}. Có thể còn: {a}", "{en}. Perhaps also: {a}", vi=text.vi, en=text.en, a=", ".join(alike))
+    if facts["keys_not_understood_in"]:
+        text = say("{vi}. Chưa chứng minh được vì không đọc hết khóa SSH của: {a}",
+                   "{en}. Not proved for SSH keys that cannot be told, of: {a}", vi=text.vi, en=text.en,
+                   a=", ".join(facts["keys_not_understood_in"]))
     return Finding(person.name, Verdict.MET, text, measures, facts)

@@ -1,7 +1,9 @@
 """The hand on a Linux machine: reads its account files, takes keys out, ends sessions. Standard library only.
 
 It runs as `python -m accounts.systems._linux_hand` here and as `python3 -I -c <this file>` elsewhere, so it imports
-nothing of ours. Password hashes never leave it. Exit 0: done; 3: cannot be read; 4: sessions are left; 5: refused.
+nothing of ours. Password hashes never leave it. Exit 0: done; 3: cannot be read; 4: sessions are left; 5: keys were
+not touched (refused, or the place does not allow it). Homes belong to people who may mean ill: what is wrong there is
+told of that login, and never hides the others.
 """
 # It works on open folders (dir_fd), which pathlib cannot.
 # ruff: noqa: PTH104, PTH112, PTH118, PTH120, PTH123, PTH103, PTH202, PTH208
@@ -13,6 +15,8 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 import signal
 import stat
@@ -23,8 +27,15 @@ import time
 from collections.abc import Callable, Iterator
 
 _LARGEST = 4 << 20
+_LARGEST_KEYS = 1 << 20
+_MOST_KEYS = 2000
+_LARGEST_BLOB = 8192
 _LASTLOG = 292
-_TYPES = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-", "rsa-sha2-")
+_END_WITHIN = 60
+_KERNEL = ("/proc/", "/sys/", "/dev/")
+_WORD = re.compile(rb"[A-Za-z0-9@.+-]{1,64}")
+_SPACE = b" \t\r\v\f"
+UNKNOWN = "?"
 
 
 class Refused(Exception):
@@ -36,21 +47,28 @@ def words(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-def slurp(path: str) -> bytes:
-    """Bytes of a file; a pipe or device that somebody put there cannot make this wait."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+def slurp(path: str, largest: int = _LARGEST) -> bytes:
+    """Bytes of a regular file. What else somebody put there is looked at and never opened: a device or pipe may act."""
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Refused(f"{path}: not a regular file")
-        data = stream.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
+        if os.readlink(f"/proc/self/fd/{handle}").startswith(_KERNEL) and not path.startswith(_KERNEL):
+            raise Refused(f"{path}: leads to the kernel's files")
+        descriptor = os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(handle)
+    with os.fdopen(descriptor, "rb") as stream:
+        data = stream.read(largest + 1)
+    if len(data) > largest:
         raise Refused(f"{path}: too large")
     return data
 
 
 def records(path: str, fields: int) -> Iterator[list[str]]:
     """Lines of a passwd-like file. A damaged line is an error: skipping it could hide an account."""
-    for number, line in enumerate(words(slurp(path)).splitlines(), 1):
+    for number, data in enumerate(slurp(path).split(b"\n"), 1):
+        line = words(data)
         if not line.strip() or line.startswith(("#", "-")):
             continue
         parts = line.split(":")
@@ -110,17 +128,27 @@ def key_paths(patterns: list[str], login: str, home: str) -> Iterator[str]:
 
 
 def keys_of(root: str, patterns: list[str], login: str, home: str) -> Iterator[dict[str, object]]:
-    """Every key in the files that open this login."""
+    """Every key in the files that open this login; an empty print for lines that are not understood (`unknown`: how
+    many) and for a file that cannot be read (`unread`: why). Neither is "no key"."""
     for path in key_paths(patterns, login, home):
+        linked, known, unknown = is_linked(root, path), {}, 0
         try:
-            data = slurp(os.path.join(root, path.lstrip("/")))
+            for line in slurp(os.path.join(root, path.lstrip("/")), _LARGEST_KEYS).split(b"\n"):
+                seal, public = key_in(line) or ("", "")
+                unknown += seal == UNKNOWN
+                if public:
+                    known[seal] = public
+            if len(known) > _MOST_KEYS:
+                raise Refused(f"{path}: more than {_MOST_KEYS} keys")
         except (FileNotFoundError, NotADirectoryError):
             continue
-        linked = is_linked(root, path)
-        for line in data.splitlines():
-            found = key_in(words(line))
-            if found:
-                yield {"path": path, "print": found[0], "public": found[1], "linked": linked}
+        except (OSError, Refused) as error:
+            yield {"path": path, "print": "", "public": "", "linked": linked, "unread": str(error)}
+            continue
+        for seal, public in known.items():
+            yield {"path": path, "print": seal, "public": public, "linked": linked}
+        if unknown:
+            yield {"path": path, "print": "", "public": "", "linked": linked, "unknown": unknown}
 
 
 def is_linked(root: str, path: str) -> bool:
@@ -131,34 +159,56 @@ def is_linked(root: str, path: str) -> bool:
         return True
     try:
         return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+    except OSError:
+        return True
     finally:
         os.close(folder)
 
 
-def key_in(line: str) -> tuple[str, str] | None:
-    """(fingerprint, "type blob") of an authorized_keys line, or None; options before the key may hold quoted blanks."""
-    line = line.strip()
-    if line.startswith("#"):
+def key_in(line: bytes) -> tuple[str, str] | None:
+    """(fingerprint, "type blob") of an authorized_keys line, (UNKNOWN, "") of one that is not understood, or None of a
+    blank or a comment. Read as sshd reads it: up to a NUL; type and blob at the start, or else after the options."""
+    line = line.split(b"\0", 1)[0].lstrip(b" \t")
+    if not line.strip(_SPACE) or line.startswith(b"#"):
         return None
-    tokens, token, quoted = [], "", False
-    for place, sign in enumerate(line):
-        if sign == '"' and not (place and line[place - 1] == "\\"):
+    return typed(line) or typed(after_options(line)) or (UNKNOWN, "")
+
+
+def after_options(line: bytes) -> bytes:
+    """What follows the options; a quoted option may hold blanks."""
+    place, quoted = 0, False
+    while place < len(line) and (quoted or line[place] not in b" \t"):
+        if line.startswith(b'\\"', place):
+            place += 1
+        elif line[place] == 34:
             quoted = not quoted
-        if sign in " \t" and not quoted:
-            tokens.append(token)
-            token = ""
-        else:
-            token += sign
-    tokens = [found for found in [*tokens, token] if found]
-    for kind, blob in zip(tokens, tokens[1:]):  # noqa: B905 - may run on an older Python
-        if kind.startswith(_TYPES):
-            try:
-                raw = base64.b64decode(blob, validate=True)
-            except ValueError:
-                continue
-            seal = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
-            return f"SHA256:{seal}", f"{kind} {blob}"
-    return None
+        place += 1
+    return line[place:].lstrip(b" \t")
+
+
+def typed(text: bytes) -> tuple[str, str] | None:
+    """(fingerprint, "type blob") of "type blob comment", or None. As sshd does, white space in a blob is passed over and
+    needless zeros before a number are dropped, so that one key has one fingerprint however it is written."""
+    kind, blob = (*re.split(rb"[ \t]+", text, maxsplit=2), b"")[:2]
+    if not _WORD.fullmatch(kind) or len(blob) > 2 * _LARGEST_BLOB:
+        return None
+    try:
+        raw = base64.b64decode(blob.translate(None, _SPACE), validate=True)
+    except ValueError:
+        return None
+    parts, place = [], 0
+    while place < len(raw):
+        size = int.from_bytes(raw[place:place + 4], "big")
+        parts.append(raw[place + 4:place + 4 + size])
+        place += 4 + size
+    if place != len(raw) or len(parts) < 2 or not _WORD.fullmatch(parts[0]):
+        return None
+    if parts[0] in (b"ssh-rsa", b"ssh-dss"):
+        plain = [part.lstrip(b"\0") for part in parts[1:]]
+        parts[1:] = [b"\0" + part if part[:1] >= b"\x80" else part for part in plain]
+    raw = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    seal = base64.b64encode(hashlib.sha256(raw).digest()).decode().rstrip("=")
+    return f"SHA256:{seal}", f"{parts[0].decode()} {base64.b64encode(raw).decode()}"
 
 
 def lastlog(path: str) -> Callable[[int], int | None]:
@@ -189,7 +239,7 @@ def processes() -> Iterator[tuple[int, int]]:
         if not name.isdigit():
             continue
         try:
-            status = words(slurp(f"/proc/{name}/status")).splitlines()
+            status = words(slurp(f"/proc/{name}/status")).split("\n")
         except (OSError, Refused):
             continue
         facts = dict(line.split(":", 1) for line in status if ":" in line)
@@ -223,12 +273,15 @@ def held(folder: int, name: str) -> tuple[bytes, os.stat_result]:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise Refused(f"{name}: not a regular file")
-        return stream.read(_LARGEST), status
+        data = stream.read(_LARGEST_KEYS + 1)
+    if len(data) > _LARGEST_KEYS:
+        raise Refused(f"{name}: too large")
+    return data, status
 
 
 def put(folder: int, name: str, data: bytes, uid: int, gid: int, mode: int) -> None:
     """A file whole, by rename, with its owner and mode."""
-    temporary = f".{name}.gaccong-{os.getpid()}"
+    temporary = f".{name}.gaccong-{secrets.token_hex(8)}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600,
                          dir_fd=folder)
     try:
@@ -247,14 +300,17 @@ def put(folder: int, name: str, data: bytes, uid: int, gid: int, mode: int) -> N
 
 
 def strip(root: str, path: str, keep: str, *prints: str) -> None:
-    """Takes the keys with these fingerprints out of a file; the file as it was goes to `keep` first."""
+    """Takes the keys with these fingerprints (UNKNOWN: lines not understood) out of a file; the file as it was goes to
+    `keep` first. What an earlier time kept is no longer a state to go back to."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(keep)
     folder, name = folder_of(root, path)
     data, status = held(folder, name)
-    lines = data.splitlines(keepends=True)
-    left = [line for line in lines if (key_in(words(line)) or [""])[0] not in prints]
+    lines = re.findall(rb"[^\n]*\n|[^\n]+", data)
+    left = [line for line in lines if (key_in(line.rstrip(b"\n")) or [""])[0] not in prints]
     if len(left) != len(lines):
         before = {"data": base64.b64encode(data).decode(), "uid": status.st_uid, "gid": status.st_gid,
-                  "mode": stat.S_IMODE(status.st_mode)}
+                  "mode": stat.S_IMODE(status.st_mode), "left": hashlib.sha256(b"".join(left)).hexdigest()}
         save(keep, json.dumps(before).encode())
         put(folder, name, b"".join(left), status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode))
     print(json.dumps({"path": path, "removed": len(lines) - len(left), "left": len(left)}))
@@ -272,12 +328,14 @@ def save(keep: str, data: bytes) -> None:
 
 
 def restore(root: str, path: str, keep: str) -> None:
-    """Puts back what `strip` kept; nothing kept, nothing to put back."""
+    """Puts back what `strip` kept, if the file is as `strip` left it; nothing kept, nothing to put back."""
     try:
         before = json.loads(slurp(keep))
     except FileNotFoundError:
         return
     folder, name = folder_of(root, path)
+    if hashlib.sha256(held(folder, name)[0]).hexdigest() != before["left"]:
+        raise Refused(f"{path}: changed since; left as it is")
     put(folder, name, base64.b64decode(before["data"]), before["uid"], before["gid"], before["mode"])
     os.unlink(keep)
 
@@ -295,7 +353,8 @@ def end(login: str, uid: str) -> None:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
     ended = set()
-    for _ in range(50):
+    until = time.monotonic() + _END_WITHIN
+    while time.monotonic() < until:
         mine = [pid for found, pid in processes() if found == number]
         if not mine:
             print(json.dumps({"ended": len(ended)}))
@@ -322,7 +381,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(3 if verb == "collect" else 5)
     except (OSError, ValueError, KeyError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        sys.exit(3)
+        sys.exit(5 if verb in ("strip", "restore") and isinstance(error, OSError) else 3)
 
 
 if __name__ == "__main__":

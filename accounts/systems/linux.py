@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from accounts.model import Account, Trial, plain
+from accounts.systems._linux_hand import UNKNOWN
 from ops import CannotSee, Command, Context, FileWrite, Place, PlanRefused, Step, Strict, Verdict, fault, python, say
 
 HAND = "accounts.systems._linux_hand"
@@ -80,6 +81,8 @@ class Adapter:
                 found.append(Account(
                     self.name, login, raw["name"], enabled, login in admins, tuple(sorted(rights.get(login, ()))), last,
                     self.source, tuple(dict.fromkeys(key["print"] for key in _own_keys(raw))),
+                    tuple(dict.fromkeys(key["print"] for key in raw["keys"] if key["print"])),
+                    tuple(dict.fromkeys(plain(key["path"]) for key in raw["keys"] if not key["print"])),
                 ))
         return found
 
@@ -122,6 +125,11 @@ class Adapter:
             text = say("{a}: đọc lại thấy đã khóa, đã hết hạn, không còn khóa SSH (không thử đăng nhập)",
                        "{a}: read back as locked, expired, without keys (no login was tried)", a=account.words)
             return Trial(Verdict.MET, "readback", text, facts)
+        if facts["expired"] and facts["locked"] and not account.enabled and all("unread" in key for key in raw["keys"]):
+            text = say("{a}: đã khóa, đã hết hạn, nhưng không đọc được khóa SSH ở {p}",
+                       "{a}: locked and expired, but the SSH keys in {p} cannot be read", a=account.words,
+                       p=", ".join(account.unproved))
+            return Trial(Verdict.UNSEEN, "readback", text, facts)
         text = say("{a}: đọc lại thấy chưa khóa hết", "{a}: read back as not wholly shut", a=account.words)
         return Trial(Verdict.BROKEN, "readback", text, facts)
 
@@ -250,6 +258,11 @@ class Adapter:
         by_path: dict[str, set[str]] = {}
         for key in _own_keys(raw):
             by_path.setdefault(key["path"], set()).add(key["print"])
+        if own:
+            for key in raw["keys"]:
+                if "unknown" in key and not key["linked"]:
+                    by_path.setdefault(key["path"], set()).add(UNKNOWN)
+            prints = prints | {UNKNOWN}
         if not own and not raw["password"] and not set().union(*by_path.values()) - prints:
             return
         for path, there in by_path.items():
@@ -257,22 +270,22 @@ class Adapter:
                 yield self._strip_one(raw, path, sorted(there & prints))
 
     def _strip_one(self, raw: dict[str, Any], path: str, prints: list[str]) -> Step:
-        before = self._kept(path, "before")
+        before = self._kept(f"{raw['login']}\0{path}", "before")
         keep = str(before) if self.settings.host == "here" else f"{_FAR_KEEP}/{before.name}"
         root, host = str(self.settings.root), self.settings.host
-        # Exit 5 (a link has come into the path since) must not undo the lock: the account is expired, the key opens nothing.
+        # Exit 5 (a link in the path, no room, a mean folder) must not undo the lock: an expired account's key opens nothing.
         return Step(
             say("Lấy {n} khóa SSH ra khỏi {p} của {l}", "Take {n} SSH keys out of {p} of {l}", n=len(prints), p=plain(path),
                 l=plain(raw["login"])),
             argv=self._hand("strip", root, path, keep, *prints), host=host, expect=(0, 5), keep=True, timeout=60,
             undo=Step(say("Trả lại {p} như cũ", "Put {p} back as it was", p=plain(path)),
-                      argv=self._hand("restore", root, path, keep), host=host, timeout=60),
+                      argv=self._hand("restore", root, path, keep), host=host, expect=(0, 5), timeout=60),
         )
 
 
 def _own_keys(raw: dict[str, Any]) -> list[dict[str, Any]]:
-    """Keys in files that are the account's own, not reached over a link."""
-    return [key for key in raw["keys"] if not key["linked"]]
+    """Understood keys in files that are the account's own, not reached over a link."""
+    return [key for key in raw["keys"] if key["print"] and not key["linked"]]
 
 
 def _has_shell(raw: dict[str, Any]) -> bool:

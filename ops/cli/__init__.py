@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 GLOBAL_WITH_VALUE = ("--config", "--lang")
 GLOBAL_FLAGS = ("--json",)
@@ -78,15 +79,29 @@ def _run(words: list[str], lang: str) -> int:
         print(printable(error.explain(lang)), file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        show = getattr(error, "show", None)  # the command line library's own usage errors
-        if show is None or not hasattr(error, "exit_code"):
-            raise
-        if lang == "vi":
-            print(f"gõ sai lệnh: {getattr(error, 'message', error)}\n  → gaccong --help", file=sys.stderr)
-        else:
-            show()
+        if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
+            raise  # not one of the command line library's own usage errors
+        print(usage(error, lang), file=sys.stderr)
         return 2
     return int(code or 0)
+
+
+def usage(error: Any, lang: str) -> str:
+    """A usage error of the command line library in words, with the help that fits."""
+    path = getattr(getattr(error, "ctx", None), "command_path", "") or "gaccong"
+    param = getattr(error, "param", None)
+    dashed = [one for one in getattr(param, "opts", ()) if one.startswith("--")]
+    name = dashed[0] if dashed else str(getattr(param, "name", "") or getattr(error, "option_name", "")).upper()
+    kind = type(error).__name__
+    vi = {
+        "MissingParameter": f"thiếu {name}",
+        "NoSuchOption": f"không có tùy chọn {name.lower()}",
+        "BadParameter": f"{name} không đúng: {getattr(error, 'message', '')}",
+    }.get(
+        kind, str(error.format_message()).replace("No such command", "không có lệnh").replace("Did you mean", "có phải")
+    )
+    en = str(error.format_message()) or f"missing {name}"
+    return {"vi": f"gõ sai lệnh: {vi}\n  → {path} --help", "en": f"wrong use: {en}\n  → {path} --help"}[lang]
 
 
 def _stop(signum: int, frame: object) -> None:

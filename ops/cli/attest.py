@@ -78,6 +78,15 @@ def work(
         session.document(
             {"site": site.id, "clause": clause.id, "evidence": evidence, "until": until.isoformat(), "file": kept}
         )
+    waits = [name for name in clause.answered_by if name not in session.catalog.duties]
+    if waits:
+        session.tell(
+            say(
+                "điều khoản này còn chờ nhiệm vụ chưa có trong phiên bản này ({w}), nên vẫn đọc là chưa kiểm tra được",
+                "this clause also waits for duties not built in this version ({w}), so it still reads unseen",
+                w=", ".join(waits),
+            )
+        )
     session.say(
         say("đã ghi {e}, hiệu lực đến {u}", "recorded {e}, holds until {u}", e=evidence, u=until.date().isoformat())
     )

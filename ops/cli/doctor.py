@@ -5,6 +5,7 @@ import shutil
 import socket
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -172,7 +173,7 @@ def _configuration(session: Session) -> list[Diagnosis]:
                 say("dọn ổ đĩa", "free some space"),
             )
         )
-    return [*found, *_clock(session), *_sections(session)]
+    return [*found, *_clock(session), *_sections(session), *_inside(session)]
 
 
 def _clock(session: Session) -> list[Diagnosis]:
@@ -231,3 +232,35 @@ def _sections(session: Session) -> list[Diagnosis]:
                     )
                 )
     return found
+
+
+def _inside(session: Session) -> list[Diagnosis]:
+    """What the sites' own sections point at: secrets, sources of copies, the roster."""
+    found = []
+    for site in session.sites():
+        backup, accounts = site.settings.get("backup"), site.settings.get("accounts")
+        if backup is not None:
+            secret = Path(backup.password.removeprefix("file:"))
+            if backup.password.startswith("file:") and not secret.exists():
+                found.append(_absent(secret, say("tạo mật khẩu, chmod 600", "make a password, chmod 600")))
+            for path in {path for one in backup.set.values() for path in one.live()}:
+                if not path.exists():
+                    found.append(_absent(path, say("sửa nguồn sao lưu", "mend the backup's source")))
+        if accounts is not None:
+            found += _roster(accounts)
+    return found
+
+
+def _absent(path: Path, mend: Text) -> Diagnosis:
+    return Diagnosis(str(path), Verdict.BROKEN, say("không có", "does not exist"), mend)
+
+
+def _roster(accounts: Any) -> list[Diagnosis]:
+    from accounts.people import read_roster
+    from ops.errors import GaccongError
+
+    try:
+        read_roster(accounts.roster, tuple(accounts.system))
+    except GaccongError as error:
+        return [Diagnosis(str(accounts.roster), Verdict.BROKEN, error.what, error.mend)]
+    return []

@@ -1,6 +1,7 @@
 """`gaccong init`: writes a commented configuration by asking; `--demo` makes a small real site on loopback."""
 
 import os
+import re
 import secrets as random
 import sys
 from pathlib import Path
@@ -71,6 +72,8 @@ QUESTIONS = {
 
 def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     """Asks for what was not given (on a terminal), writes gaccong.toml, sites/NAME.toml and a fresh backup password."""
+    from ops import catalog
+    from ops.config import ConfigError, load
     from ops.errors import UsageError
     from ops.model import say
     from ops.steps import write_file
@@ -89,6 +92,12 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     site_file = folder / "sites" / f"{answers['site']}.toml"
     write_file(site_file, _template("site").format(**answers).encode(), 0o600)
     write_file(main, _template("main").encode(), 0o600)
+    try:
+        load(main, catalog.settings())
+    except ConfigError:  # a wrong answer: nothing is left that would stop the next try
+        main.unlink()
+        site_file.unlink()
+        raise
     session.say(
         say(
             "đã viết:\n  {m}\n  {s}\n  {p} (mật khẩu kho sao lưu: CHÉP NGAY ra nơi khác, mất là mất hết bản sao)\n"
@@ -118,6 +127,13 @@ def _answers(lang: str, given: dict[str, str]) -> dict[str, str]:
             raise UsageError(
                 say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
             )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", answers["site"]):
+        raise UsageError(
+            say(
+                "mã trang bắt đầu bằng chữ hay số và chỉ gồm a-z, 0-9, - và _",
+                "a site id begins with a letter or digit and is made of a-z, 0-9, - and _",
+            )
+        )
     if any(sign in value for value in answers.values() for sign in '"\\\n'):
         raise UsageError(
             say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks')

@@ -96,9 +96,16 @@ def show(session: Session, prepared: "Prepared") -> None:
     proofs = ", ".join(f"{proof.check}({', '.join(proof.subjects)})" for proof in prepared.plan.proofs) or "–"
     emit({"vi": f"  chứng minh bằng: {proofs}", "en": f"  proved by: {proofs}"}[lang])
     emit(f"  digest {prepared.digest}")
+    command = session.paste(f"gaccong apply {prepared.digest[:16]}")
+    change = session.catalog.duties.get(prepared.change)
+    often = {
+        "vi": "   (thêm --standing: duyệt cho mọi lần sau)",
+        "en": "   (add --standing: for every later time too)",
+    }[lang]
+    often = often if getattr(change, "occasions", None) else ""
     emit(
         {
-            "vi": f"  làm: gaccong apply {prepared.digest[:16]} --by HỌ-TÊN",
-            "en": f"  do it: gaccong apply {prepared.digest[:16]} --by NAME",
+            "vi": f"  làm: {command} --by HỌ-TÊN{often}",
+            "en": f"  do it: {command} --by NAME{often}",
         }[lang]
     )

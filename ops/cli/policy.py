@@ -29,7 +29,9 @@ def add(app: typer.Typer, lang: str) -> None:
                 }
             )
             return
-        session.table(("name", "what", "count"), [(p.id, p.name.in_(session.lang), str(len(p.clauses))) for p in found])
+        session.table(
+            ("name", "policy", "clause_count"), [(p.id, p.name.in_(session.lang), str(len(p.clauses))) for p in found]
+        )
 
     @group.command(help="Từng điều khoản của một quy chế." if vi else "One policy, clause by clause.")
     def show(ctx: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
@@ -92,17 +94,25 @@ def audit(session: Session) -> int:
     for one in found.orphans:
         session.say(say("✗ điều khoản mồ côi: {c}", "✗ orphan clause: {c}", c=one))
     for name, clause in found.strays:
-        session.say(say("✗ nhiệm vụ vô cớ: {d}", "✗ duty that answers to nothing: {d}", d=f"{name} → {clause or '–'}"))
+        session.say(
+            say(
+                "✗ nhiệm vụ gắn với điều khoản không có: {d}",
+                "✗ duty bound to a clause that does not exist: {d}",
+                d=f"{name} → {clause or '–'}",
+            )
+        )
+    if bad:
+        session.say(say("chưa khớp: sửa các chỗ trên", "not sound: mend the places above"))
+        return 1
     session.say(
         say(
-            "{s} {n} điều khoản của {p} quy chế đều có người hoặc nhiệm vụ trả lời; {u} nhiệm vụ chưa có trong phiên bản này"
+            "✓ {n} điều khoản của {p} quy chế đều có người hoặc nhiệm vụ trả lời; {u} nhiệm vụ chưa có trong phiên bản này"
             " (điều khoản của chúng đọc là 'chưa kiểm tra được')",
-            "{s} all {n} clauses of {p} policies are answered for by a duty or a person; {u} duties are not built in this version"
+            "✓ all {n} clauses of {p} policies are answered for by a duty or a person; {u} duties are not built in this version"
             " (their clauses read 'unseen')",
-            s="✗" if bad else "✓",
             n=sum(len(policy.load(one).clauses) for one in policy.ids()),
             p=len(policy.ids()),
             u=len(found.unbuilt),
         )
     )
-    return int(bad)
+    return 0

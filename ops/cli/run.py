@@ -60,7 +60,8 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
     from ops.act import Actor
     from ops.duty import Check
     from ops.engine import Engine, Row
-    from ops.model import Site
+    from ops.errors import UsageError
+    from ops.model import Site, say
 
     def chosen(engine: Engine, site: Site) -> list[Check]:
         wanted = session.catalog.checks if everything else engine.due(site)
@@ -84,6 +85,11 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
     troubles: list[tuple[Site, BaseException]] = []
     rows: list[Row] = []
     sites = session.sites(name)
+    if not any(fnmatchcase(duty, only) for duty in session.catalog.duties):
+        raise UsageError(
+            say("không có nhiệm vụ nào khớp {o}", "no duty matches {o}", o=only),
+            say("gaccong catalog", "gaccong catalog"),
+        )
     with run_lock(session.config.state, "run", wait, session.tell):
         engine = session.engine(clock_by)
         actor = session.actor(engine)

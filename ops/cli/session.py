@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -162,6 +164,18 @@ class Session:
 
     # ------------------------------------------------------------------ printing
 
+    def paste(self, command: str) -> str:
+        """A next command as it can be pasted here: the program as it was called, with the configuration it was given."""
+        if not command.startswith("gaccong "):
+            return command
+        called = Path(sys.argv[0])
+        program = "gaccong"
+        if called.name == "gaccong" and shutil.which("gaccong") is None:
+            near = os.path.relpath(called)
+            program = shlex.quote(near if len(near) < len(str(called)) else str(called))
+        config = f" --config {shlex.quote(str(self._path))}" if self._path else ""
+        return program + config + command.removeprefix("gaccong")
+
     def tell(self, text: Text) -> None:
         """A message for the person, on stderr."""
         print(printable(text.in_(self.lang)), file=sys.stderr, flush=True)
@@ -212,7 +226,7 @@ class Session:
                         self.verdict(row.verdict),
                         row.detail.in_(self.lang),
                         row.evidence,
-                        row.next if row.verdict is not Verdict.MET else "",
+                        self.paste(row.next) if row.verdict is not Verdict.MET else "",
                     )
                     for row in ordered
                 ],

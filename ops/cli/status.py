@@ -98,8 +98,8 @@ def _row(session: Session, clause: Any) -> tuple[str, ...]:
         session.verdict(clause.verdict),
         human(clause.since) if clause.since else "–",
         f"{top.duty}: {top.detail.in_(session.lang)}" if top else "",
-        " ".join(top.evidence[:3]) if top else "",
-        top.next if top and clause.verdict.value != "met" else "",
+        " ".join([one for answer in clause.answers for one in answer.evidence][:4]),
+        session.paste(top.next) if top and clause.verdict.value != "met" else "",
     )
 
 

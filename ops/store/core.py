@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -30,7 +29,7 @@ class Store(StoreView):
     """A view that also writes. Threads may share it; processes open their own."""
 
     def __init__(self, url: str, door: Door, signer: Signer | None) -> None:
-        super().__init__(door)
+        super().__init__(door, signer.public if signer else "")
         self.url = url
         self.signer = signer
         self.place = door.place
@@ -112,7 +111,7 @@ def open_store(url: str, signer: Signer | None = None, *, create: bool = True) -
         return _open_sqlite(url, signer, create)
     if not url.startswith("postgresql+psycopg:"):
         raise UsageError(
-            say("không hiểu địa chỉ kho: {u}", "not a store address: {u}", u=re.sub(r"//[^@/]*@", "//", url)),
+            say("không hiểu địa chỉ kho: {u}…", "not a store address: {u}…", u=_scheme(url)),
             say(
                 "sqlite:////đường/dẫn/kho.db hoặc postgresql+psycopg://…",
                 "sqlite:////path/store.db or postgresql+psycopg://…",
@@ -155,9 +154,8 @@ def _open_sqlite(url: str, signer: Signer | None, create: bool) -> Store:
 
 def _open_server(url: str, signer: Signer | None, create: bool) -> Store:
     from sqlalchemy import inspect, text
-    from sqlalchemy.engine import make_url
 
-    place = make_url(url).render_as_string(hide_password=True)
+    place = _server_place(url)
     with told(place):
         engine = make_engine(url)
         try:
@@ -170,6 +168,28 @@ def _open_server(url: str, signer: Signer | None, create: bool) -> Store:
     store = Store(url, EngineDoor(engine, place), signer)
     _bring_up(store, str(found or ""), create)
     return store
+
+
+def _scheme(url: str) -> str:
+    """So much of an address as can hold no secret."""
+    return url.partition("://")[0] + "://" if "://" in url else ""
+
+
+def _server_place(url: str) -> str:
+    """Host and database alone: user, password and options of the address may hold secrets."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        found = make_url(url)
+        host = found.host or found.query.get("host") or "localhost"
+    except (ArgumentError, ValueError):
+        raise UsageError(
+            say("địa chỉ kho PostgreSQL viết sai", "the address of the PostgreSQL store is not well formed"),
+            say("postgresql+psycopg://máy/tên-kho", "postgresql+psycopg://host/database"),
+        ) from None
+    port = f":{found.port}" if found.port else ""
+    return f"postgresql://{host if isinstance(host, str) else ','.join(host)}{port}/{found.database or ''}"
 
 
 def _bring_up(store: Store, found: str, create: bool) -> None:

@@ -1,6 +1,8 @@
 """Reads the store: the `View` that duties and readers get, and a little more for engine, page and ledger.
 
-A ledger line is believed only if its bytes still have the hash that stands beside them.
+A ledger line is believed only if its bytes still have the hash that stands beside them and the head reaches it; what
+lets something be done (approvals, unfinished intents) only if the signed tree holds it (`trust`). Whether all of it is
+what was signed, `audit` tells.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ops.errors import LedgerError, UsageError
 from ops.ledger import leaf_hash
@@ -18,10 +20,25 @@ from ops.model import Evidence, Flip, State, Verdict, nfc, say, text_of
 from ops.moment import unstamp
 from ops.store.doors import Door, Row
 
+if TYPE_CHECKING:
+    from ops.store.trust import Trusted
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PAGE = 1000
 _LINE = "SELECT site, seq, leaf, body FROM lines"
+_HEADED = "seq <= (SELECT h.lines FROM heads h WHERE h.site = :site)"
+_STATE = """
+    SELECT s.site, s.duty, s.subject, s.verdict, s.since, s.seen_at, s.said, s.evidence, s.every_seconds, s.pending,
+           s.pending_count, s.pending_since, l.seq, l.leaf, l.body
+    FROM states s LEFT JOIN lines l ON l.site = s.site AND l.seq = (
+        SELECT f.seq FROM lines f
+        WHERE f.site = s.site AND f.duty = s.duty AND f.subject = s.subject AND f.kind = 'flip'
+            AND f.seq <= (SELECT h.lines FROM heads h WHERE h.site = s.site)
+        ORDER BY f.seq DESC LIMIT 1)
+    WHERE s.site = :site
+"""
+"""Each state beside the newest transition of its subject, which alone says how it stands."""
 
 
 def micros(moment: datetime) -> int:
@@ -49,14 +66,16 @@ class KeptPlan:
 class StoreView:
     """Reads through a door; fulfils `ops.duty.View`."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, vkey: str = "") -> None:
         self._door = door
+        self._vkey = vkey
+        self._trust: Trusted | None = None
 
     @contextmanager
     def snapshot(self) -> Iterator[StoreView]:
         """The same view onto one unmoving state of the store, for reading several things that must fit together."""
         with self._door.snapshot() as door:
-            yield StoreView(door)
+            yield StoreView(door, self._vkey)
 
     def sites(self) -> list[str]:
         """Every site that has a ledger line or a state, by id."""
@@ -64,14 +83,13 @@ class StoreView:
         return sorted(str(row[0]) for row in found)
 
     def states(self, site: str, duty: str = "") -> list[State]:
-        """Current states of a site, or of one of its duties, by duty and subject."""
-        sql = (
-            "SELECT site, duty, subject, verdict, since, seen_at, said, evidence, every_seconds, pending, "
-            "pending_count, pending_since FROM states WHERE site = :site"
-        )
-        values = {"site": site}
+        """Current states of a site, or of one of its duties, by duty and subject.
+
+        One that does not say what its subject's newest transition in the ledger says reads `unseen`.
+        """
+        sql, values = _STATE, {"site": site}
         if duty:
-            sql, values = sql + " AND duty = :duty", {"site": site, "duty": duty}
+            sql, values = sql + " AND s.duty = :duty", {"site": site, "duty": duty}
         found = [_state(row) for row in self._door.rows(sql, **values)]
         return sorted(found, key=lambda state: (state.duty, state.subject))
 
@@ -88,7 +106,7 @@ class StoreView:
     ) -> list[Evidence]:
         """Ledger lines in [since, until), oldest first; with `newest=N` only the last N (still oldest first)."""
         values: dict[str, object] = {"site": site}
-        where = ["site = :site"]
+        where = ["site = :site", _HEADED]
         for name, value in (("kind", kind), ("duty", duty), ("subject", nfc(subject))):
             if value:
                 where.append(f"{name} = :{name}")
@@ -108,7 +126,7 @@ class StoreView:
 
     def line(self, site: str, seq: int) -> Evidence | None:
         """The ledger line with this number, or None."""
-        rows = self._door.rows(_LINE + " WHERE site = :site AND seq = :seq", site=site, seq=seq)
+        rows = self._door.rows(f"{_LINE} WHERE site = :site AND seq = :seq AND {_HEADED}", site=site, seq=seq)
         return _evidence(rows[0]) if rows else None
 
     def flips(self, site: str, duty: str, subject: str, start: datetime, end: datetime) -> list[Flip]:
@@ -180,18 +198,23 @@ class StoreView:
             return KeptPlan(found, site, change, json.loads(args), body, moment_of(int(made)))
         return None
 
+    def _trusted(self) -> Trusted:
+        from ops.store.trust import Trusted
+
+        if self._trust is None:
+            self._trust = Trusted(self._vkey)
+        return self._trust
+
     def approvals(self, site: str) -> dict[str, Evidence]:
-        """Digest -> the latest `approval` line about it (whether it still stands is for the reader to judge)."""
-        return {str(line.body.get("digest", "")): line for line in self.evidence(site, kind="approval")}
+        """Digest -> the latest `approval` line about it (whether it still stands is for the reader to judge).
+
+        Raises LedgerError when the site's lines are not what its newest checkpoint signs.
+        """
+        return {**self._trusted().book(self._door, site).approvals}
 
     def open_intents(self, site: str) -> list[Evidence]:
-        """Intents that have no outcome, oldest first."""
-        rows = self._door.rows(
-            "SELECT i.site, i.seq, i.leaf, i.body FROM lines i WHERE i.site = :site AND i.kind = 'intent' AND NOT"
-            " EXISTS (SELECT 1 FROM lines o WHERE o.site = i.site AND o.intent = i.seq) ORDER BY i.seq",
-            site=site,
-        )
-        return [_evidence(row) for row in rows]
+        """Intents that have no outcome, oldest first. Raises LedgerError as `approvals` does."""
+        return list(self._trusted().book(self._door, site).intents.values())
 
     def checkpoints(self, site: str) -> list[str]:
         """Every signed checkpoint of a site, smallest first."""
@@ -213,29 +236,6 @@ class StoreView:
                 return
             after = int(rows[-1][0])
 
-    def misfiled(self, site: str) -> int | None:
-        """The first line whose columns (time, kind, duty, subject, leaf) do not say what its signed bytes say, or None.
-
-        Filters go by the columns, so a falsified one would hide a line from every reader although its bytes verify.
-        """
-        after = -1
-        while True:
-            rows = self._door.rows(
-                "SELECT seq, time, kind, duty, subject, leaf, body FROM lines WHERE site = :site AND seq > :after"
-                " ORDER BY seq LIMIT :page",
-                site=site,
-                after=after,
-                page=_PAGE,
-            )
-            for seq, time, kind, duty, subject, leaf, stored in rows:
-                body = json.loads(bytes(stored))
-                told = (micros(unstamp(body["time"])), body["kind"], body["duty"], body["subject"])
-                if (time, kind, duty, subject) != told or leaf_hash(bytes(stored)).hex() != leaf:
-                    return int(seq)
-            if len(rows) < _PAGE:
-                return None
-            after = int(rows[-1][0])
-
 
 def _evidence(row: Row) -> Evidence:
     """A line from its bytes; columns only found it. Raises LedgerError when bytes and hash part."""
@@ -251,9 +251,9 @@ def _evidence(row: Row) -> Evidence:
 
 
 def _state(row: Row) -> State:
-    site, duty, subject, verdict, since, seen_at, said, evidence, every, pending, count, pending_since = row
+    site, duty, subject, verdict, since, seen_at, said, evidence, every, pending, count, pending_since = row[:12]
     told = json.loads(said)
-    return State(
+    state = State(
         site,
         duty,
         subject,
@@ -268,4 +268,32 @@ def _state(row: Row) -> State:
         Verdict(pending) if pending else None,
         int(count),
         moment_of(int(pending_since)) if pending_since is not None else None,
+    )
+    return state if _founded(state, row[12:]) else _unfounded(state)
+
+
+def _founded(state: State, line: Row) -> bool:
+    """True when the state says what the line says that it cites, and that line is the subject's newest transition."""
+    seq, leaf, stored = line
+    if seq is None or int(seq) != state.evidence or leaf_hash(bytes(stored)).hex() != leaf:
+        return False
+    body = json.loads(bytes(stored))
+    told = (state.site, state.duty, state.subject, state.verdict.value)
+    return (body["site"], body["duty"], body["subject"], body.get("verdict")) == told
+
+
+def _unfounded(state: State) -> State:
+    detail = say("bảng trạng thái không khớp sổ bằng chứng", "the table of states does not fit the ledger")
+    return State(
+        state.site,
+        state.duty,
+        state.subject,
+        Verdict.UNSEEN,
+        state.since,
+        state.seen_at,
+        detail,
+        {},
+        "gaccong ledger verify",
+        state.evidence,
+        state.every_seconds,
     )

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from ops.errors import ClockError, GaccongError, LedgerError
 from ops.ledger import EMPTY_ROOT, Frontier, canonical, checkpoint_text, leaf_hash, origin_of
 from ops.model import Evidence, Flip, State, nfc, say
-from ops.moment import human, stamp
+from ops.moment import human, stamp, unstamp
 from ops.store import schema
 from ops.store.trouble import told
+from ops.store.trust import read_checkpoint, unfit
 from ops.store.view import micros, moment_of
 
 if TYPE_CHECKING:
@@ -68,15 +69,31 @@ class Writer:
         query = select(heads).where(heads.c.site == self.site).with_for_update()
         row = self._connection.execute(query).one()
         self._frontier = Frontier.from_bytes(bytes(row.frontier))
-        if self._frontier.size != row.lines or self._frontier.root().hex() != row.root:
-            raise LedgerError(
-                say("đầu sổ chứng cứ trong kho không khớp", "the head of the ledger in the store does not fit"),
-                say("gaccong ledger verify", "gaccong ledger verify"),
-                site=self.site,
-            )
         self._leaf = str(row.leaf)
         self._last = moment_of(int(row.time)) if row.lines else None
         self._vkey = str(row.vkey)
+        if self._frontier.size != row.lines or self._frontier.root().hex() != row.root:
+            raise unfit(self.site)
+        if self._signer is not None and self._vkey in ("", self._signer.public):
+            self._refuse_forged_head(self._signer)
+
+    def _refuse_forged_head(self, signer: Signer) -> None:
+        """What we sign next vouches for all that stands before it: so the head must be the one that we signed last."""
+        from sqlalchemy import select
+
+        notes, lines, size = schema.checkpoints.c, schema.lines.c, self._frontier.size
+        newest = select(notes.size, notes.note).where(notes.site == self.site).order_by(notes.size.desc()).limit(1)
+        found = self._connection.execute(newest).first()
+        if (found.size if found else 0) != size:
+            raise unfit(self.site)
+        if found is None:
+            return
+        if read_checkpoint(found.note, self.site, signer.public) != (size, self._frontier.root()):
+            raise unfit(self.site)
+        last = select(lines.body).where(lines.site == self.site, lines.seq == size)
+        stored = bytes(self._connection.execute(last).scalar() or b"")
+        if leaf_hash(stored).hex() != self._leaf or unstamp(json.loads(stored)["time"]) != self._last:
+            raise unfit(self.site)
 
     def append(self, kind: str, duty: str, subject: str, fields: Mapping[str, Any]) -> Evidence:
         """Adds a ledger line at `now`. Raises ClockError, or GaccongError for what cannot be written as evidence."""

@@ -175,3 +175,19 @@ def test_version_is_one() -> None:
 
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert data["project"]["version"] == ops.__version__
+
+
+def test_the_readmes_example_is_a_check_that_answers_its_clause(tmp_path: Path) -> None:
+    import importlib.util
+
+    text = (ROOT / "ops" / "README.md").read_text(encoding="utf-8")
+    code = text.split("```python\n", 1)[1].split("```", 1)[0]
+    name = "monitoring.checks.example_of_the_readme"
+    (tmp_path / "example.py").write_text(code, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(name, tmp_path / "example.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    [duty] = catalog.duties_of(module)
+    audit = policy.check([policy.load(one) for one in policy.ids()], {**catalog.load().duties, duty.name: duty})
+    assert audit.sound and duty.name not in {name for name, _ in audit.unbuilt}

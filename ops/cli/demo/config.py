@@ -69,7 +69,7 @@ symbol = "BBT"
 title = "TRƯỞNG BAN"
 signer = "Trần Minh Họa"
 unit = "Tổ chuyên trách giúp việc Ban Biên tập"
-recipients = ["Chủ tịch UBND xã (để báo cáo)", "Lưu: VT, BBT"]
+recipients = ["Chủ tịch UBND xã (để báo cáo)"]
 
 # --- Sao lưu ------------------------------------------------------------------------------------
 [site.{site}.backup]
