@@ -43,7 +43,7 @@ class Ground:
     def unproved(self, person: Person) -> list[Account]:
         """Open accounts, of this person or others, in whose files an unknown key may be this person's."""
         mine = {account.system for account in self.of(person)}
-        return [one for name in mine for one in self.accounts[name] if one.enabled and one.unproved]
+        return [one for name in sorted(mine) for one in self.accounts[name] if one.enabled and one.unproved]
 
     def owners(self) -> dict[tuple[str, str], list[Person]]:
         """(system, login) -> the people whom the roster gives it to."""

@@ -9,6 +9,7 @@ Hidden fields of the form (CSRF tokens) and cookies are sent along. The password
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from io import BytesIO
@@ -19,7 +20,9 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from ops import CannotSee, say
 
 _SECONDS = 20
-_LARGEST = 2 << 20
+_LARGEST = 1 << 20
+_PARSING = 5
+_PIECE = 4096
 _REFUSED = (400, 401, 403, 422)
 
 
@@ -54,6 +57,8 @@ class WebDoor:
             return self._judge(*self._ask(handle))
         except pycurl.error as error:
             raise self._blind(str(error.args[-1])) from None
+        except (ValueError, AssertionError, RecursionError) as error:  # addresses and pages that no parser takes
+            raise self._blind(f"{type(error).__name__}: {str(error)[:200]}") from None
         finally:
             handle.close()
 
@@ -72,12 +77,17 @@ class WebDoor:
         where = handle.getinfo(pycurl.REDIRECT_URL) or ""
         return handle.getinfo(pycurl.RESPONSE_CODE), urljoin(self.url, where) if where else "", body.getvalue()
 
-    @staticmethod
-    def _hidden(status: int, where: str, body: bytes) -> dict[str, str | bytes]:
+    def _hidden(self, status: int, where: str, body: bytes) -> dict[str, str | bytes]:
         if status != 200:
             return {}
-        form = _Form()
-        form.feed(body.decode("utf-8", "replace"))
+        form, page, until = _Form(), body.decode("utf-8", "replace"), time.monotonic() + _PARSING
+        for start in range(0, len(page), _PIECE):
+            try:
+                form.feed(page[start : start + _PIECE])
+            except Exception as error:  # html.parser raises AssertionError and others on pages made for it
+                raise self._blind(f"HTML: {type(error).__name__}: {str(error)[:200]}") from None
+            if time.monotonic() > until:
+                raise self._blind(f"HTML: > {_PARSING} s")
         return dict(form.hidden)
 
     def _judge(self, status: int, where: str, body: bytes) -> bool:

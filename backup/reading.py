@@ -70,6 +70,8 @@ def load(path: Path, now: datetime) -> Reading:
 def keep(path: Path, reading: Reading) -> None:
     """Writes the reading whole: temporary sibling, fsync, rename."""
     temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600, exist_ok=False)
     with temporary.open("w", encoding="utf-8") as stream:
         json.dump({"first": reading.first, "read": reading.read}, stream)
         stream.flush()

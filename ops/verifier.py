@@ -4,12 +4,9 @@ Stands alone: standard library and `cryptography`. Exit code 0: the book holds; 
 `prev` (leaf hash of the line before); RFC 6962 roots over the stored bytes are signed in C2SP checkpoints. Key and heads
 (a --expect for each site) must come from outside the book (a signed report), or else it only vouches for itself."""
 
-import argparse, base64, functools, hashlib, json, re, sys  # noqa: E401, I001 - kept short, to be read whole
-from collections import namedtuple
-from pathlib import Path
+import argparse, base64, collections, functools, hashlib, json, pathlib, re, sys  # noqa: E401, I001 - to be read whole
 
-# anchored: lines under a signature that holds; intact: nothing there differs; complete: nothing is missing at the end
-Judgement = namedtuple("Judgement", "site lines anchored root intact complete first_bad what")
+Judgement = collections.namedtuple("Judgement", "site lines anchored root intact complete first_bad what")
 
 
 def _sha(*parts: bytes) -> bytes:
@@ -35,8 +32,7 @@ def read_key(vkey: str) -> tuple[str, bytes, bytes]:
     return name, mark, raw[1:]
 
 
-def read_note(note: str, key: tuple[str, bytes, bytes]) -> tuple[str, int, bytes]:
-    """(origin, size, root) of a checkpoint that `key` signed; ValueError for anything else."""
+def read_note(note: str, key: tuple[str, bytes, bytes]) -> tuple[str, int, bytes]:  # origin, size, root
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     (text, _, signatures), start = note.rpartition("\n\n"), f"— {key[0]} "
@@ -85,12 +81,12 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, heads: dict[str, str]
         except ValueError:
             wrong = wrong or number
     leaves, count, site = [_sha(b"\x00", raw) for raw in lines], len(lines), origin.removeprefix(key[0] + "/")
-    expect = heads.get(site, heads.get("", ""))
-    roots, signed, kept = roots_of(leaves), max(marks, default=0), int(expect.partition(":")[0] or 0)
+    expect = heads.get(site, heads.get(""))
+    roots, signed, kept = roots_of(leaves), max(marks, default=0), int((expect or "").partition(":")[0] or 0)
     torn = next((size for size in marks if size <= count and roots[size - 1] != marks[size]), 0)
     held = max((size for size in marks if size <= count and not 0 < torn <= size), default=0)
     bad = find_bad(leaves, lines, marks, held, site) if count and marks else 0
-    first, intact, complete = bad, False, count >= max(signed, kept)
+    first, intact, complete = bad, False, count >= max(signed, kept)  # complete: the end is there; intact: no change
     if not count or not marks:
         what = "không có dấu ký của khóa này / nothing signed by this key" if count else "sổ rỗng / the book is empty"
     elif torn and not 0 < bad <= torn:
@@ -103,7 +99,7 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, heads: dict[str, str]
         what = f"bị cắt đuôi, còn {count} dòng / the tail was cut, {count} of {max(signed, kept)} lines are left"
     elif count > signed:
         first, what = signed + 1, f"từ dòng {signed + 1} không có chữ ký / from line {signed + 1} on nothing is signed"
-    elif expect and f"{kept}:{roots[max(kept, 1) - 1].hex()}" != expect:
+    elif expect is not None and f"{kept}:{roots[max(kept, 1) - 1].hex()}" != expect:
         what = "khác với đầu sổ đã giữ / not the ledger of which that head was kept"
     elif wrong:
         what = f"dấu ký thứ {wrong} không đúng / checkpoint number {wrong} is not right"
@@ -112,8 +108,7 @@ def judge(lines: list[bytes], notes: list[str], vkey: str, heads: dict[str, str]
     return Judgement(site, count, held, roots[-1].hex() if roots else "", intact, complete, first or None, what)
 
 
-def read_book(folder: Path, vkey: str, heads: dict[str, str]) -> Judgement:
-    """Judges the files of one folder. OSError or ValueError when they cannot be read."""
+def read_book(folder: pathlib.Path, vkey: str, heads: dict[str, str]) -> Judgement:  # OSError, ValueError: unreadable
     content, notes, own = ((folder / name).read_bytes() for name in ("ledger.jsonl", "checkpoints.txt", "key.txt"))
     own_key = own.decode().removesuffix("\n")
     if own_key == own.decode() or vkey not in ("", own_key):
@@ -125,9 +120,9 @@ def read_book(folder: Path, vkey: str, heads: dict[str, str]) -> Judgement:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Kiểm tra sổ chứng cứ / verifies a book of evidence")
-    parser.add_argument("dir", type=Path)
+    parser.add_argument("dir", type=pathlib.Path)
     parser.add_argument("--key", default="", help="khóa công khai in trên báo cáo / public key printed on the report")
-    parser.add_argument("--expect", action="append", default=[], metavar="[SITE=]SIZE:ROOTHEX", help="đầu sổ đã giữ / head")
+    parser.add_argument("--expect", action="append", default=[], metavar="[SITE=]SIZE:ROOTHEX", help="đầu sổ / head")
     parser.error = sys.exit  # type: ignore[assignment, method-assign]  # code 1, not 2
     given, told = parser.parse_args(argv), list[tuple[bool, str, str]]()
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -136,20 +131,18 @@ def main(argv: list[str] | None = None) -> int:
     for folder in inner or [given.dir]:
         try:
             found = read_book(folder, given.key, heads)
-            if inner and found.site != folder.name:
-                raise ValueError(f"sổ của trang khác / the book of another site: {found.site!a}")
-            good, what = found.intact and found.complete, f"{found.site!a}  {found.what}  {found.lines}:{found.root}"
+            other = "sổ của trang khác / the book of another site: " * bool(inner and found.site != folder.name)
+            what = f"{other}{found.site!a}  {found.what}  {found.lines}:{found.root}"
+            told.append((found.intact and found.complete and not other, str(folder), what))
             heads.pop(found.site, None)
         except (OSError, ValueError, ImportError) as error:
-            good, what = False, str(error)
-        told.append((good, str(folder), what))
-    told += [(False, site, "sổ không có trang này / the book lacks this site") for site in heads if site]
-    for good, where, what in told:
+            told.append((False, str(folder), str(error)))
+    absent = [(False, site, "không có trong sổ / not in the book") for site in heads if site]
+    for good, where, what in told + absent:
         print("ĐẠT / OK" if good else "KHÔNG ĐẠT / FAILED", ascii(where), what, sep="  ")
     if not given.key:
-        print("CẢNH BÁO: khóa lấy từ chính sổ; hãy so với khóa in trên báo cáo đã ký (--key).")
-        print("WARNING: the key was taken from the book itself; give the one printed on a signed report (--key).")
-    return 0 if all(one[0] for one in told) else 1
+        print("CẢNH BÁO / WARNING: khóa lấy từ chính sổ, thiếu --key / the key is the book's own: give --key")
+    return 0 if all(good for good, *_ in told + absent) else 1
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ not touched (refused, or the place does not allow it). Homes belong to people wh
 told of that login, and never hides the others.
 """
 # It works on open folders (dir_fd), which pathlib cannot.
-# ruff: noqa: PTH104, PTH112, PTH118, PTH120, PTH123, PTH103, PTH202, PTH208
+# ruff: noqa: PTH115, PTH104, PTH112, PTH118, PTH120, PTH123, PTH103, PTH202, PTH208
 
 from __future__ import annotations
 

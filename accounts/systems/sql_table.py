@@ -1,6 +1,6 @@
 """Accounts in one table of a SQLite database: editors of a site that keeps its own logins.
 
-Reading opens the file read-only. Names of table and columns must be the database's own, letter by letter; values are
+The file is opened read-only and as its owner, in a process of its own (`_sql_file`). Names of table and columns must be the database's own, letter by letter; values are
 bound. Shutting an account sets `enabled` to 0. Before that, where the site's login form is known (`try_url`), a random
 one-time password (*canary*) is set and must be let in; afterwards the same one must be refused: so refusal is proved
 without anybody knowing the person's password. The deeds themselves are in `_sql_hand`.
@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sqlite3
+import re
 from collections.abc import Sequence
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,9 +21,12 @@ from pydantic import Field, model_validator
 
 from accounts.model import Account, Trial, plain
 from accounts.systems import _sql_hand
+from accounts.systems._sql_file import unpacked
 from accounts.web_door import WebDoor
-from ops import CannotSee, Context, Place, Reference, Step, Strict, Verdict, Word, fault, nfc, python, say
+from ops import CannotSee, Command, Context, Place, Reference, Step, Strict, Verdict, Word, fault, nfc, python, say
 
+HAND = "accounts.systems._sql_hand"
+_IN_CLEAR = re.compile(r"http://(?!(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?([/?]|$))")
 FRESH = timedelta(minutes=15)
 """How long a canary's own acceptance serves as the control, where no control account is configured."""
 
@@ -60,6 +62,9 @@ class Settings(Strict):
         if bool(self.control_login) != bool(self.control_password):
             raise fault("control_login và control_password phải đi cùng nhau",
                         "control_login and control_password go together")
+        if _IN_CLEAR.match(self.try_url):
+            raise fault("try_url phải là https: mật khẩu sẽ đi qua mạng mà không mã hóa",
+                        "try_url must be https: passwords would cross the network in clear")
         if self.try_url and not self.password:
             raise fault("có try_url thì phải có password (cột mật khẩu)", "try_url needs password (the column)")
         return self
@@ -76,20 +81,18 @@ class Adapter:
     def accounts(self) -> list[Account]:
         """Every row. Raises CannotSee when file, table or a column is not there."""
         settings = self.settings
-        wanted = [settings.login, settings.enabled, settings.name, settings.role, settings.last_use]
-        try:
-            with closing(_sql_hand.connect(settings.database, write=False)) as database:
-                columns = [_sql_hand.column(database, settings.table, column) if column else "NULL" for column in wanted]
-                table = _sql_hand.quoted(settings.table)
-                rows = database.execute(f"SELECT {', '.join(columns)} FROM {table} ORDER BY 1").fetchall()  # noqa: S608
-        except (_sql_hand.Trouble, sqlite3.Error) as error:
+        columns = [settings.login, settings.enabled, settings.name, settings.role, settings.last_use]
+        order = json.dumps({"database": str(settings.database), "table": settings.table, "columns": columns})
+        result = self.ctx.ask("here").run(Command(python(HAND, "read", order), timeout=40))
+        if not result.ok:
             raise CannotSee(
-                say("không đọc được tài khoản của {s}: {e}", "cannot read the accounts of {s}: {e}", s=self.name, e=error),
+                say("không đọc được tài khoản của {s}: {e}", "cannot read the accounts of {s}: {e}", s=self.name,
+                    e=plain(result.trouble)),
                 say("kiểm tra database, table và tên các cột", "check database, table and the names of the columns"),
-            ) from None
-        return [self._account(row) for row in rows]
+            )
+        return [self._account([unpacked(value) for value in row]) for row in json.loads(result.stdout)["rows"]]
 
-    def _account(self, row: tuple[Any, ...]) -> Account:
+    def _account(self, row: list[Any]) -> Account:
         login, enabled, name, role, last = row
         if not isinstance(login, str):
             raise CannotSee(say("{s}: có dòng mà tên đăng nhập không phải chữ", "{s}: a row's login is no text", s=self.name))
@@ -147,7 +150,7 @@ class Adapter:
             order |= {"url": settings.try_url, "login_field": settings.login_field,
                       "password_field": settings.password_field, "accepted": settings.accepted,
                       "authority": str(settings.authority or "")}
-        return python("accounts.systems._sql_hand", verb, json.dumps(order, ensure_ascii=False, sort_keys=True))
+        return python(HAND, verb, json.dumps(order, ensure_ascii=False, sort_keys=True))
 
     def _kept(self, account: Account) -> Path:
         seal = hashlib.sha256(f"{self.name}\0{account.login}".encode("utf-8", "surrogatepass")).hexdigest()[:20]

@@ -2,24 +2,28 @@
 
 Run as a module (`python -m backup.sources.sqlite`) it is the staging step: the online backup API makes one moment's
 copy, an integrity check and the given counting queries are run on that copy, and a note keeps the answers for the drill.
+The database is its owner's: only `backup.sqlite_hand` opens it, in a process that is no longer root.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sqlite3
+import os
+import stat
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from backup.source import PART_DONE, BaseSource, Name, read_note, write_note
 from ops import Place, Step, Text, python, say
 
-_SECONDS = 3600.0
+_SECONDS = 10800.0
+_HAND_SECONDS = 5000.0
+COUNT_SECONDS = 60.0
+"""How long one counting query may take: a view of the site owner's could go on for ever."""
 
 
 class Source(BaseSource):
@@ -49,7 +53,7 @@ class Source(BaseSource):
         try:
             noted = read_note(note)
             sound, counts = answers(copy, self.queries)
-        except (OSError, ValueError, sqlite3.Error) as error:
+        except (OSError, ValueError) as error:
             yield say("cơ sở dữ liệu {n} không mở được: {e}", "database {n} cannot be opened: {e}", n=self.name, e=error)
             return
         if sound != "ok":
@@ -65,32 +69,40 @@ class Source(BaseSource):
 def answers(path: Path, queries: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """(integrity_check's first line, query name -> its first value) of a database file that nobody writes to.
 
-    Raises sqlite3.Error, or FileNotFoundError.
+    Raises OSError: missing, damaged beyond opening, or a query that does not end.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path.name} is missing")
-    with closing(_open(path, "mode=ro&immutable=1")) as database:
-        sound = str(database.execute("PRAGMA integrity_check(1)").fetchone()[0])
-        found: dict[str, Any] = {}
-        for name, sql in queries.items():
-            row = database.execute(sql).fetchone()
-            found[name] = row[0] if row else None
-    return sound, found
+    asked = [part for name, sql in queries.items() for part in ("--query", f"{name}={sql}")]
+    told = _hand("look", "--copy", str(path), "--seconds", str(COUNT_SECONDS), *asked)
+    return str(told["integrity"]), dict(told["counts"])
 
 
 def copy(live: Path, target: Path) -> None:
-    """Copies a live database by SQLite's online backup API; `target` appears whole or not at all. Raises sqlite3.Error."""
+    """Copies a live database; `target` appears whole or not at all. Raises OSError."""
     temporary = target.with_name(f".{target.name}.new")
     for stale in (temporary, target):
         stale.unlink(missing_ok=True)
-    with closing(_open(live, "mode=ro")) as source, closing(sqlite3.connect(temporary)) as made:
-        source.backup(made)
-    temporary.chmod(0o600)
-    temporary.replace(target)
+    try:
+        _hand("copy", "--live", str(live), "--target", str(temporary))
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _open(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=60.0)
+def _hand(*words: str) -> dict[str, Any]:
+    """What the hand says: a process of its own, which as root becomes the database's owner. Raises OSError."""
+    try:
+        done = subprocess.run(python("backup.sqlite_hand", *words), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=_HAND_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise TimeoutError(f"no end within {_HAND_SECONDS:g} seconds") from None
+    if done.returncode != 0:
+        raise OSError(done.stderr.strip()[-500:] or f"the process ended with {done.returncode}")
+    told = json.loads(done.stdout)
+    return told if isinstance(told, dict) else {}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,14 +117,16 @@ def main(arguments: list[str] | None = None) -> int:
     target = given.stage / f"{given.name}.sqlite"
     note: dict[str, Any] = {"kind": "sqlite", "name": given.name, "path": str(given.path), "trouble": ""}
     try:
-        live = given.path.stat()
+        live = given.path.lstat()
+        if not stat.S_ISREG(live.st_mode):
+            raise OSError(f"{given.path}: a link or no regular file; name the database itself")
         note |= {"mode": live.st_mode & 0o7777, "uid": live.st_uid, "gid": live.st_gid}
         copy(given.path, target)
         note["integrity"], note["counts"] = answers(target, queries)
         note["bytes"] = target.stat().st_size
         if note["integrity"] != "ok":
             note["trouble"] = f"integrity_check: {note['integrity']}"
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, ValueError) as error:
         target.unlink(missing_ok=True)
         note["trouble"] = f"{type(error).__name__}: {error}"
     write_note(given.stage / f"{given.name}.note.json", note)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops import risk_data
 from ops.duty import Duty, View
-from ops.model import Text, nfc
+from ops.model import Office, Text, nfc
 from ops.moment import stamp
 from ops.report.appendices import appendices
 from ops.report.facts import Facts, gather
@@ -81,8 +81,14 @@ def _letterhead(facts: Facts, subject: tuple[str, ...]) -> Letterhead:
         mark="LƯU HÀNH NỘI BỘ",
         kind="BÁO CÁO",
         subject=subject,
-        addressees=("Trưởng Ban Biên tập", addressed(office.parent) if office.parent else "Ủy ban nhân dân xã"),
+        addressees=_addressees(office),
     )
+
+
+def _addressees(office: Office) -> tuple[str, ...]:
+    """Above the signer: the body's superior, and the head of the board unless it is he who signs."""
+    above = addressed(office.parent) if office.parent else "Ủy ban nhân dân xã"
+    return (above,) if "TRƯỞNG BAN" in office.title.upper() else ("Trưởng Ban Biên tập", above)
 
 
 def _parent(name: str) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ def unfit(site: str) -> LedgerError:
     """The store's own tables do not fit what was signed."""
     return LedgerError(
         say(
-            "đầu sổ chứng cứ trong kho không khớp dấu đã ký", "the head of the ledger in the store is not what was signed"
+            "đầu sổ chứng cứ trong kho không khớp dấu đã ký",
+            "the head of the ledger in the store is not what was signed",
         ),
         say(
             "gaccong ledger verify; rồi lấy kho từ bản sao lưu",

@@ -35,7 +35,7 @@ def check(tmp: Path, lines: list[bytes], notes: list[str], new: list[bytes], *, 
     found = verify_book(new, notes, vkey)
     folder = books.write(tmp / "book", new, notes)
     assert verifier.main([str(folder), "--key", vkey]) == 1
-    judged = verifier.read_book(folder, vkey, "")
+    judged = verifier.read_book(folder, vkey, {})
     assert not found.ok and (judged.first_bad, judged.anchored) == (found.first_bad, found.anchored)
     first = differing(lines, new)
     assert found.anchored < first
@@ -61,7 +61,7 @@ def test_a_flipped_bit_is_found(groups: list[int], data: st.DataObject, tmp_path
     stored[at] ^= 1 << data.draw(st.integers(0, 7))
     vkey, folder = books.signer().public, books.write(tmp_path / "book", lines, notes)
     (folder / "ledger.jsonl").write_bytes(stored)
-    judged = verifier.read_book(folder, vkey, "")
+    judged = verifier.read_book(folder, vkey, {})
     assert not judged.intact and verifier.main([str(folder), "--key", vkey]) == 1
     line = bytes(stored[:at]).count(b"\n") + 1
     if last_alone(groups, line) or verifier.read_line(bytes(stored).split(b"\n")[line - 1])[0] != line:

@@ -77,8 +77,17 @@ def test_the_first_page_from_the_top(paper):
     kind = next(line for line in paper.paragraphs if line.text == "BÁO CÁO")
     assert kind.alignment == WD_ALIGN_PARAGRAPH.CENTER and kind.runs[0].font.bold and kind.runs[0].font.size.pt == 14
     texts = [line.text for line in paper.paragraphs]
-    place = texts.index("Kính gửi:")
-    assert texts[place + 1 : place + 3] == ["- Trưởng Ban Biên tập;", "- Ủy ban nhân dân xã An Bình."]
+    # the head of the board signs, so the paper goes above him only
+    assert "Kính gửi: Ủy ban nhân dân xã An Bình." in texts
+
+
+def test_a_paper_that_the_head_does_not_sign_goes_to_him_too():
+    from ops.model import Office
+    from ops.report.annual_risk import _addressees
+
+    assert _addressees(Office(parent="ỦY BAN NHÂN DÂN XÃ AN BÌNH", title="TỔ TRƯỞNG")) == (
+        "Trưởng Ban Biên tập", "Ủy ban nhân dân xã An Bình")
+    assert _addressees(Office(title="TRƯỞNG BAN")) == ("Ủy ban nhân dân xã",)
 
 
 def test_rules_under_the_motto_and_the_issuer(paper):
