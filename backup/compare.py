@@ -1,8 +1,9 @@
 """Compares a manifest with what a copy holds. Shared by the contents check (names and sizes) and the drill (bytes).
 
 A file that differs in size or time from its manifest line changed while the copy was being made: it is `moving`, which
-is life. A file that is absent from the copy is `moving` too if it has since changed or gone at its source; if it still
-lies there untouched, restic passed it over, and that is a loss.
+is life. A file that is absent from the copy is `gone` if it has since changed or gone at its source; if it still lies
+there untouched, or nobody can tell, restic passed it over, and that is `lost`. Life has bounds: a copy that lacks many
+files, or holds hardly one as the manifest has it, is no copy of the site, whatever the reason (`hollow`).
 """
 
 from __future__ import annotations
@@ -18,15 +19,29 @@ from pathlib import Path
 from typing import Any
 
 from backup.manifest import Entry, read_name, shown
+from ops import Text, say
 
 _NAMED = 20
+_GONE_FEW = 10
+_GONE_SHARE = 100
+ELSEWHERE = "elsewhere"
+"""The kind of an entry that a comparison was not asked about."""
 
 
 @dataclass
 class Comparison:
-    """Counts, and the first few names behind each: moving, lost, wrong, unreadable."""
+    """Counts, and the first few names behind each: moving, gone, lost, wrong, unreadable.
 
+    stage: the stage folder in the copy; files below it are gaccong's own. right: files that were compared and are right.
+    live, live_right: the same for the site's own files alone.
+    """
+
+    stage: str = ""
     files: int = 0
+    right: int = 0
+    live: int = 0
+    live_right: int = 0
+    elsewhere: int = 0
     bytes: int = 0
     header: Entry = field(default_factory=dict)
     footer: Entry = field(default_factory=dict)
@@ -55,6 +70,24 @@ class Comparison:
         """The manifest had a head and an end, and its own count agrees."""
         return bool(self.header) and self.footer.get("files") == self.files
 
+    @property
+    def hollow(self) -> Text | None:
+        """Why this is no copy of the site although no single file is at fault; None when it is one."""
+        gone, moving = self.count("gone"), self.count("moving")
+        asked = self.files - self.elsewhere
+        if asked and (not self.right or (gone and self.live and not self.live_right)):
+            return say("không tệp nào trong bản sao đúng như danh mục ({n} tệp)",
+                       "not one file in the copy is as the manifest has it ({n} files)", n=asked)
+        if gone > max(_GONE_FEW, asked // _GONE_SHARE):
+            return say("{n} mục trong danh mục không có trong bản sao, ví dụ {p}",
+                       "{n} entries of the manifest are not in the copy, for example {p}", n=gone,
+                       p=self.names["gone"][0])
+        if moving > max(_GONE_FEW, asked // 2):
+            return say("{n} trên {f} tệp đã khác danh mục khi chép, ví dụ {p}",
+                       "{n} of {f} files differed from the manifest when copied, for example {p}", n=moving, f=asked,
+                       p=self.names["moving"][0])
+        return None
+
     def line(self, text: str, judge: Callable[[bytes, Entry], str]) -> None:
         """Takes one manifest line; `judge(path, entry)` gives "" (right) or the kind of difference."""
         self.digest.update(text.encode("utf-8") + b"\n")
@@ -65,12 +98,22 @@ class Comparison:
             self.header = entry
         else:
             path = read_name(entry)
-            if entry["kind"] == "file":
-                self.files += 1
-                self.bytes += entry["size"]
             kind = "unreadable" if "unreadable" in entry else judge(path, entry)
-            if kind:
+            if entry["kind"] == "file":
+                self._file(path, entry, kind)
+            if kind not in ("", ELSEWHERE):
                 self.note(kind, path)
+
+    def _file(self, path: bytes, entry: Entry, kind: str) -> None:
+        self.files += 1
+        self.bytes += entry["size"]
+        if kind == ELSEWHERE:
+            self.elsewhere += 1
+            return
+        live = not self.stage or not path.startswith(os.fsencode(self.stage) + b"/")
+        self.right += not kind
+        self.live += live
+        self.live_right += live and not kind
 
 
 def lossy(path: bytes) -> str:
@@ -126,13 +169,15 @@ def restored(root: Path) -> Callable[[bytes, Entry], str]:
 
 
 def absent(path: bytes, entry: Entry) -> str:
-    """Judges an entry that the copy does not hold: `lost` if it still lies untouched at its source, else `moving`."""
+    """Judges an entry that the copy does not hold: `gone` if it has changed or gone at its source, else `lost`."""
     try:
         now = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return "gone"
     except OSError:
-        return "moving"
+        return "lost"  # it may well be there: what cannot be looked at was not copied either
     same = (now.st_ino, now.st_ctime_ns) == (entry["inode"], entry["ctime_ns"])
-    return "lost" if same else "moving"
+    return "lost" if same else "gone"
 
 
 def microseconds(time: str) -> int:

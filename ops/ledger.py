@@ -162,7 +162,7 @@ def verify_book(lines: Iterable[bytes], checkpoints: Iterable[str], vkey: str, e
     from ops.verifier import judge
 
     try:
-        found = judge(list(lines), list(checkpoints), vkey, expect)
+        found = judge(list(lines), list(checkpoints), vkey, {"": expect} if expect else {})
     except ValueError as error:
         raise LedgerError(
             say("khóa hoặc đầu sổ không hợp lệ: {e}", "not a key or a head: {e}", e=error),
@@ -291,10 +291,11 @@ SỔ CHỨNG CỨ CỦA CỔNG THÔNG TIN
 Thư mục này là bản sao nguyên vẹn của sổ chứng cứ, ai cũng tự kiểm tra được, không cần phần mềm gaccong:
 
     pip install cryptography
-    python3 verifier.py . --key KHÓA --expect SỐ:MÃ
+    python3 verifier.py . --key KHÓA --expect TRANG=SỐ:MÃ
 
-KHÓA và SỐ:MÃ (đầu sổ) lấy từ báo cáo đã ký hoặc nơi khác đã giữ, không lấy từ chính thư mục này. Nếu nghi ngờ, lấy
-verifier.py từ nguồn khác. Kết quả 0 là đạt, 1 là không đạt; dòng sai đầu tiên được nêu rõ.
+KHÓA và TRANG=SỐ:MÃ (tên trang và đầu sổ; sổ nhiều trang thì viết --expect cho từng trang, thiếu trang nào là không đạt)
+lấy từ báo cáo đã ký hoặc nơi khác đã giữ, không lấy từ chính thư mục này. Nếu nghi ngờ, lấy verifier.py từ nguồn khác.
+Kết quả 0 là đạt, 1 là không đạt; dòng sai đầu tiên được nêu rõ. Xem tên trang in ra có đúng trang cần kiểm tra không.
 
   ledger.jsonl     mỗi dòng một chứng cứ (JSON theo RFC 8785), đúng từng byte như đã lưu
   checkpoints.txt  các dấu ký: tên sổ, số dòng, mã gốc cây băm, chữ ký Ed25519; cách nhau hai dòng trống
@@ -306,8 +307,9 @@ Sổ có thể chứa tên người và tài khoản: giữ như tài liệu n�
 THE BOOK OF EVIDENCE OF A WEBSITE
 
 This folder is a true copy of the ledger, which anybody can check without gaccong, with the two commands above. Take
-KEY and SIZE:ROOT (a head) from a signed report or another place where they were kept, never from this folder; if in
-doubt, take verifier.py from elsewhere too. Exit code 0: it holds; 1: it does not, and the first bad line is named.
+KEY and SITE=SIZE:ROOT (a head; in a book of several sites one --expect for each, and one that is missing fails) from a
+signed report or another place where they were kept, never from this folder; if in doubt, take verifier.py from elsewhere
+too. Exit code 0: it holds; 1: it does not, and the first bad line is named. See that the site printed is the one meant.
 
   ledger.jsonl     a piece of evidence a line (JSON by RFC 8785), byte for byte as stored
   checkpoints.txt  signed notes (C2SP): origin, number of lines, RFC 6962 root, Ed25519; two blank lines between

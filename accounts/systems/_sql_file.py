@@ -35,28 +35,35 @@ class Trouble(Exception):
     """The database is not as the settings say, or cannot be used; says why in English."""
 
 
-def owner_of(path: Path) -> tuple[int, int] | None:
-    """(uid, gid) to become before the file may be opened; None: stay. Raises Trouble for what is no regular file.
+Owner = tuple[int, int] | None
+"""(uid, gid) to become before a file may be opened; None: stay who we are."""
 
-    A file of root's counts as its folder's owner's, where somebody else owns a folder above it: he can swap it.
+
+def place_of(path: Path) -> tuple[Path, Owner]:
+    """The true path of the file, and whose it is. Raises Trouble for what is no regular file.
+
+    A file of root's counts as the folder's owner's, where somebody else owns a folder above it: he can swap it. Where
+    others may write beside it or swap it all the same, nobody can say whose it is.
     """
     try:
-        status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(path.lstat().st_mode):
             raise Trouble(f"{path}: not a regular file (a link is not followed)")
-        if os.geteuid() != 0:
-            return None
         folder = path.parent.resolve(strict=True)
-        if status.st_uid == 0 and folder.stat().st_mode & 0o022:
-            raise Trouble(f"{folder}: others may write here, beside a database of root's")
-        owners = [status, *(one.stat() for one in (folder, *folder.parents))]
+        true = folder / path.name
+        if os.geteuid() != 0:
+            return true, None
+        above = [one.stat() for one in (folder, *folder.parents)]
+        found = next((one for one in (true.lstat(), *above) if one.st_uid), None)
     except OSError as error:
         raise Trouble(f"{path}: {error.strerror}") from None
-    found = next((one for one in owners if one.st_uid), None)
-    return None if found is None else (found.st_uid, found.st_gid or _NOBODY)
+    if found is not None:
+        return true, (found.st_uid, found.st_gid or _NOBODY)
+    if above[0].st_mode & 0o022 or any(one.st_mode & 0o022 and not one.st_mode & stat.S_ISVTX for one in above):
+        raise Trouble(f"{path}: root owns it, but others may write in a folder above it")
+    return true, None
 
 
-def become(owner: tuple[int, int] | None) -> None:
+def become(owner: Owner) -> None:
     """Gives up root for good. Every module that is needed must have been loaded before."""
     if owner is not None:
         uid, gid = owner
@@ -103,7 +110,8 @@ def column(database: sqlite3.Connection, table: str, name: str) -> str:
 
 def rows(path: Path, table: str, columns: list[str]) -> list[list[Any]]:
     """Every row of these columns ("" gives NULL), packed. This process becomes the owner, for good. Raises Trouble."""
-    become(owner_of(path))
+    path, owner = place_of(path)
+    become(owner)
     with closing(connect(path, write=False)) as database:
         names = [column(database, table, name) if name else "NULL" for name in columns]
         database.text_factory = lambda data: data[:_LONGEST].decode("utf-8", "surrogateescape")
@@ -125,7 +133,7 @@ class Row:
         self._what = (database, table, login, target)
 
     def __enter__(self) -> Row:
-        owner = owner_of(self._what[0])
+        path, owner = place_of(self._what[0])
         self._line, theirs = socket.socketpair()
         self._until = time.monotonic() + SECONDS
         self._rest = b""
@@ -133,7 +141,7 @@ class Row:
         self._child = os.fork()
         if self._child == 0:
             self._line.close()
-            _serve(theirs, owner, *self._what)
+            _serve(theirs, owner, path, *self._what[1:])
         theirs.close()
         try:
             self._ask({"do": "begin"})
@@ -190,8 +198,7 @@ class Row:
         os.waitpid(self._child, 0)
 
 
-def _serve(line: socket.socket, owner: tuple[int, int] | None, path: Path, table: str, login: tuple[str, str],
-           target: str) -> None:
+def _serve(line: socket.socket, owner: Owner, path: Path, table: str, login: tuple[str, str], target: str) -> None:
     """The child: becomes the owner, opens, answers, and never returns."""
     try:
         become(owner)

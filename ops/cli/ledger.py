@@ -44,23 +44,12 @@ def add(app: typer.Typer, lang: str) -> None:
 
 def verified(session: Session, name: str) -> int:
     """Verifies the ledger of the chosen sites; 4 when one does not."""
-    from dataclasses import replace
-
-    from ops.ledger import verify_book
     from ops.model import say
+    from ops.store.audit import verify_site
 
     results: list[dict[str, Any]] = []
     for site in session.sites(name):
-        store = session.reading
-        found = verify_book(list(store.raw_lines(site.id)), store.checkpoints(site.id), session.public_key(site.id))
-        misfiled = store.misfiled(site.id) if found.ok else None
-        if misfiled is not None:
-            what = say(
-                "dòng {n} bị sửa cột trong cơ sở dữ liệu (byte đã ký vẫn nguyên)",
-                "line {n} was altered in its database columns (the signed bytes are whole)",
-                n=misfiled,
-            )
-            found = replace(found, ok=False, first_bad=misfiled, what=what)
+        found = verify_site(session.reading, site.id, session.public_key(site.id))
         results.append(
             {
                 "site": site.id,
@@ -87,26 +76,26 @@ def verified(session: Session, name: str) -> int:
 
 
 def exported(session: Session, out: Path, name: str) -> None:
-    """Writes the books to `out` (one site: right there; several: a folder each)."""
+    """Writes the books to `out` (one site: right there; several: a folder each), and tells how to verify them."""
+    import shlex
+
     from ops.ledger import write_book
     from ops.model import say
 
     sites = [site.id for site in session.sites(name)]
-    books = write_book(out, session.reading, sites)
+    with session.reading.snapshot() as view:
+        books = write_book(out, view, sites)
+        heads = {site: view.head(site) for site in sites}
     told = []
     for site, book in zip(sites, books, strict=True):
-        size, root = session.reading.head(site)
-        key = session.public_key(site)
-        told.append({"site": site, "book": str(book), "lines": size, "root": root, "key": key})
-        session.say(
-            say(
-                "{n} dòng bằng chứng → {b}\n  kiểm tra: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
-                "{n} lines of evidence → {b}\n  verify: python3 {b}/verifier.py {b} --key '{k}' --expect {n}:{r}",
-                n=size,
-                b=book,
-                k=key,
-                r=root,
-            )
-        )
+        size, root = heads[site]
+        told.append({"site": site, "book": str(book), "lines": size, "root": root, "key": session.public_key(site)})
+        session.say(say("{s}: {n} dòng bằng chứng → {b}", "{s}: {n} lines of evidence → {b}", s=site, n=size, b=book))
+    folder = Path(out).resolve()
+    command = ["python3", str(folder / "verifier.py"), str(folder), "--key", session.public_key(sites[0])]
+    for site, (size, root) in heads.items():
+        command += ["--expect", f"{site}={size}:{root}"]
+    line = shlex.join(command)
+    session.say(say("  kiểm tra: {c}", "  verify: {c}", c=line))
     if session.json:
-        session.document({"books": told})
+        session.document({"books": told, "verify": line})

@@ -96,11 +96,15 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
         try:
             with ThreadPoolExecutor(ACTORS) as pool:
                 begun = [(site, pool.submit(acts, actor, site)) for site in sites]
-                for site, future in begun:
-                    try:
-                        rows += future.result()
-                    except Exception as error:  # one poisoned site must not stop the line
-                        troubles.append((site, error))
+                try:
+                    for site, future in begun:
+                        try:
+                            rows += future.result()
+                        except Exception as error:  # one poisoned site must not stop the line
+                            troubles.append((site, error))
+                except BaseException:
+                    engine.stop.set()  # Ctrl-C: what is at work in the threads is ended and taken back
+                    raise
             whole = [site for site in sites if site.id not in {found.id for found, _ in troubles}]
             for site, result in zip(whole, asyncio.run(everywhere(engine, whole)), strict=True):
                 if isinstance(result, BaseException):

@@ -98,6 +98,8 @@ class Portal:
                                  [(login, name, role, on, django(password)) for login, name, role, password, on in rows])
         self.broken = False
         self.deaf = False
+        self.page = b""
+        self.goes_to = "/quan-tri"
         self.tries: list[tuple[str, bool]] = []
         portal = self
 
@@ -106,7 +108,7 @@ class Portal:
                 page = (b'<form action="/tim"><input type="hidden" name="sai" value="1"></form><form method="post">'
                         b'<input type="hidden" name="the" value="abc&amp;1"><input name="ten">'
                         b'<input type="password" name="mk"></form>')
-                self.answer(HTTPStatus.OK, page, {"Set-Cookie": "the=abc; Path=/"})
+                self.answer(HTTPStatus.OK, portal.page or page, {"Set-Cookie": "the=abc; Path=/"})
 
             def do_POST(self) -> None:
                 body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -117,7 +119,7 @@ class Portal:
                 good = not portal.deaf and portal.check(body["ten"][0], body["mk"][0])
                 portal.tries.append((body["ten"][0], good))
                 if good:
-                    return self.answer(HTTPStatus.FOUND, b"", {"Location": "/quan-tri"})
+                    return self.answer(HTTPStatus.FOUND, b"", {"Location": portal.goes_to})
                 return self.answer(HTTPStatus.FORBIDDEN, b"sai", {})
 
             def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from ops.errors import Busy, ClockError, GaccongError, LedgerError, UsageError
 from ops.ledger import verify_book, write_book
 from ops.model import Flip, State, Verdict, say
+from ops.moment import stamp
 from ops.signing import Signer, verify_note
 from ops.store import Store, core, doors, open_store
 from tests.postgres import Postgres, lacking
@@ -196,17 +198,28 @@ def test_a_clock_given_as_a_function_is_asked_under_the_lock(store: Store) -> No
 # ---------------------------------------------------------------------- reading
 
 
+def put(store: Store, *states: State, turned: bool = True) -> list[State]:
+    """Puts states as the engine does: a verdict that turned has its line first; gives them as they must come back."""
+    given = []
+    with store.transaction("demo", NOW) as writer:
+        for one in states:
+            if turned:
+                fields = {"verdict": one.verdict.value, "from": stamp(one.since)}
+                one = replace(one, evidence=writer.append("flip", one.duty, one.subject, fields).seq)
+                writer.add_flip(one.duty, one.subject, Flip(one.since, one.verdict))
+            writer.put_state(one)
+            given.append(one)
+    return given
+
+
 def test_states_are_replaced_dropped_and_given_in_order(store: Store) -> None:
     pending = {"pending": Verdict.BROKEN, "pending_count": 2, "pending_since": NOW - timedelta(minutes=3)}
     first, second = state(subject="ipv6", **pending), state(duty="dns.address", subject="A", measures={}, next="")
+    first, second, third = put(store, first, second, state())
+    assert store.states("demo") == [second, third, first]
+    assert store.states("demo", "web.http") == [third, first] and store.states("other") == []
+    [broken] = put(store, state(Verdict.BROKEN, since=NOW + timedelta(hours=1)))
     with store.transaction("demo", NOW) as writer:
-        for one in (first, second, state()):
-            writer.put_state(one)
-    assert store.states("demo") == [second, state(), first]
-    assert store.states("demo", "web.http") == [state(), first] and store.states("other") == []
-    broken = state(Verdict.BROKEN, since=NOW + timedelta(hours=1))
-    with store.transaction("demo", NOW) as writer:
-        writer.put_state(broken)
         writer.drop_state("dns.address", "A")
         writer.put_state(second)
         writer.drop_state("web.http", "ipv6")
@@ -426,7 +439,20 @@ def test_only_the_owner_may_read_the_file(tmp_path: Path, key: Path) -> None:
         assert pragmas == ["wal", 2, 1]
 
 
-@pytest.mark.parametrize("url", ["mysql://user:geheim@x/y", "sqlite://", "sqlite:///:memory:", "nonsense"], ids=str)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:geheim@x/y",
+        "mysql://user@x/y?password=geheim",
+        "mysql://user:ge/heim:geheim@x/y",
+        "postgresql+psycopg://user:geheim@x:geheim/y",
+        "geheim@x",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "nonsense",
+    ],
+    ids=str,
+)
 def test_an_address_that_is_none_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(UsageError) as refused:
         open_store(url)
@@ -471,9 +497,11 @@ def test_a_read_only_server_and_a_dead_one_are_told(postgres: Postgres, key: Pat
         with pytest.raises(GaccongError) as refused:
             line(store, 1)
         assert "read-only" in refused.value.what.en and refused.value.mend.vi
-    with pytest.raises(GaccongError) as refused:
-        open_store("postgresql+psycopg://postgres:geheim@/x?host=/nowhere")
-    assert refused.value.mend.vi and "geheim" not in refused.value.explain("vi")
+    for secret in ("postgres:geheim@/x?host=/nowhere", "/x?host=/nowhere&user=geheim&password=geheim&application_name=geheim"):
+        with pytest.raises(GaccongError) as refused:
+            open_store(f"postgresql+psycopg://{secret}")
+        assert refused.value.mend.vi and "geheim" not in refused.value.explain("vi") + refused.value.explain("en")
+        assert "postgresql:///nowhere/x" in refused.value.what.en
 
 
 def test_a_book_of_the_store_verifies(store: Store, tmp_path: Path, key: Path) -> None:

@@ -151,6 +151,26 @@ def test_ctrl_c_is_130_and_leaves_a_whole_ledger(place: Place) -> None:
     assert body["rows"] is not None
 
 
+def test_ctrl_c_in_the_middle_of_run_takes_back_and_tells(place: Place) -> None:
+    from ops.store import open_store
+    from tests.journeys.test_kill import _forget_slots
+
+    place.allow("user")
+    _forget_slots(place)
+    running = subprocess.Popen(place.argv("run"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if "[1/" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    with open_store(f"sqlite:///{place.root}/state/gaccong.db", None, create=False) as store:
+        assert store.open_intents("a") == []
+        assert store.evidence("a", kind="outcome", newest=1)[0].body["outcome"] == "undone"
+    assert place.gaccong("ledger", "verify").returncode == 0
+
+
 def test_a_plan_file_that_was_edited_is_refused(place: Place, tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     place.gaccong("plan", "backup.run", "set=user", "--out", str(plan))

@@ -90,7 +90,7 @@ def test_a_poisoned_site_stops_nobody(place: Place) -> None:
     (place.root / "sites" / "b.toml").write_text(POISONED)
     with serving(place) as (process, url):
         wait_for(f"{url}/metrics", r'gaccong_\w+\{[^}]*duty="backup.fresh"[^}]*site="a"')
-        wait_for(f"{url}/metrics", r'site="b"')
+        wait_for(f"{url}/metrics", r'gaccong_\w+\{[^}]*duty="web.http"[^}]*site="b"')
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=40)
         assert process.returncode == 0
