@@ -4,7 +4,7 @@ A site's owner may write in his own folders, while gaccong runs as root. Where h
 followed; what was checked stays held open, and everything below is done relative to that descriptor.
 """
 # It works on open folders (dir_fd), which pathlib cannot.
-# ruff: noqa: PTH104, PTH115, PTH116, PTH118, PTH123
+# ruff: noqa: PTH208
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ writes DIR/manifest.jsonl and prints one JSON line. One JSON object a line, pure
 
 kind: file, dir, symlink (with `target`), other. A name that is not UTF-8 stands as `path64` (base64 of its bytes)
 instead of `path`, a link's as `target64`. Sockets are left out, as restic leaves them out. `unreadable` on a line: the
-file is there but could not be read; `moving`: it changed while it was read. Nothing is held in memory but the folder
+entry is there but could not be read, or not even asked its kind (then `other`); `moving`: it changed while it was read. Nothing is held in memory but the folder
 being walked: an unchanged file (size, mtime, ctime, inode) keeps its hash from the manifest before, read alongside in
 the same order, unless it was touched within two seconds of that manifest's making.
 """
@@ -93,8 +93,12 @@ def _regex(pattern: str) -> bytes:
     return made
 
 
-def walk(roots: Iterable[bytes], left_out: Callable[[bytes], bool]) -> Iterator[tuple[bytes, os.stat_result, str]]:
-    """(path, lstat, trouble) in tree order of all that lies at and below `roots`; nested roots are walked once."""
+Found = tuple[bytes, os.stat_result | None, str]
+"""(path, lstat, trouble); no lstat: it is there, but not even that could be asked."""
+
+
+def walk(roots: Iterable[bytes], left_out: Callable[[bytes], bool]) -> Iterator[Found]:
+    """What lies at and below `roots`, in tree order; nested roots are walked once."""
     last: bytes | None = None
     for root in sorted(set(roots), key=order):
         if last is not None and root.startswith(last.rstrip(b"/") + b"/"):
@@ -107,27 +111,47 @@ def walk(roots: Iterable[bytes], left_out: Callable[[bytes], bool]) -> Iterator[
         yield from _below(root, status, left_out)
 
 
-def _below(path: bytes, status: os.stat_result, left_out: Callable[[bytes], bool]) \
-        -> Iterator[tuple[bytes, os.stat_result, str]]:
+def _below(root: bytes, first: os.stat_result, left_out: Callable[[bytes], bool]) -> Iterator[Found]:
+    """A tree, without recursion: somebody may nest folders deeper than Python calls."""
+    names, trouble = _names(root, first, left_out)
+    if names is None:
+        return
+    yield root, first, trouble
+    open_folders = [(root, iter(names))]
+    while open_folders:
+        folder, left = open_folders[-1]
+        name = next(left, None)
+        if name is None:
+            open_folders.pop()
+            continue
+        path = folder.rstrip(b"/") + b"/" + name
+        try:
+            status = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # gone between listing and asking: it was never there for this copy
+        except OSError as error:
+            if not left_out(path):
+                yield path, None, error.strerror or "unreadable"
+            continue
+        names, trouble = _names(path, status, left_out)
+        if names is not None:
+            yield path, status, trouble
+            open_folders.append((path, iter(names)))
+
+
+def _names(path: bytes, status: os.stat_result, left_out: Callable[[bytes], bool]) -> tuple[list[bytes] | None, str]:
+    """(names in a folder in order, trouble); None for what does not belong into the manifest."""
     if left_out(path) or stat.S_ISSOCK(status.st_mode):
-        return
+        return None, ""
     if not stat.S_ISDIR(status.st_mode):
-        yield path, status, ""
-        return
+        return [], ""
     try:
         with os.scandir(path) as found:
-            names = sorted(entry.name for entry in found)
+            return sorted(entry.name for entry in found), ""
+    except (FileNotFoundError, NotADirectoryError):
+        return [], ""
     except OSError as error:
-        yield path, status, error.strerror or "unreadable"
-        return
-    yield path, status, ""
-    for name in names:
-        below = path.rstrip(b"/") + b"/" + name
-        try:
-            inner = os.lstat(below)
-        except OSError:
-            continue  # gone between listing and asking: it was never there for this copy
-        yield from _below(below, inner, left_out)
+        return [], error.strerror or "unreadable"
 
 
 class Before:
@@ -171,8 +195,11 @@ def entries(path: Path) -> Iterator[Entry]:
         return
 
 
-def describe(path: bytes, status: os.stat_result, trouble: str, before: Before) -> Entry:
+def describe(path: bytes, status: os.stat_result | None, trouble: str, before: Before) -> Entry:
     """The manifest's line for one entry of the tree."""
+    if status is None:
+        zero = dict.fromkeys(("size", "mode", "uid", "gid", "mtime_ns", "ctime_ns", "inode"), 0)
+        return {**written("path", path), "kind": "other", **zero, "unreadable": trouble}
     kind = next((name for test, name in _KINDS if test(status.st_mode)), "other")
     entry: Entry = {**written("path", path), "kind": kind, "size": status.st_size if kind == "file" else 0,
                     "mode": stat.S_IMODE(status.st_mode), "uid": status.st_uid, "gid": status.st_gid,
@@ -234,7 +261,7 @@ def header(set_name: str, live: list[Path], staged: list[Path], left_out: Callab
 def _is_empty(path: Path, left_out: Callable[[bytes], bool]) -> bool:
     """No file with at least one byte at or below the path: a lost mount looks like this."""
     found = walk([os.fsencode(path)], left_out)
-    return not any(stat.S_ISREG(status.st_mode) and status.st_size for _, status, _ in found)
+    return not any(status and stat.S_ISREG(status.st_mode) and status.st_size for _, status, _ in found)
 
 
 def _troubles(staged: list[Path]) -> Iterator[str]:

@@ -73,11 +73,34 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+
 def is_public(address: str) -> bool:
-    """True for an address that the whole internet may reach (not private, loopback, link-local, reserved)."""
+    """True for an address that the whole internet may reach (not private, loopback, link-local, reserved).
+
+    An IPv6 address that carries an IPv4 one (mapped, compatible, NAT64, 6to4, Teredo) is as public as that one.
+    """
     found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        if found in _NAT64_LOCAL:
+            return False
+        carried = _carried(found)
+        if carried:
+            return all(one.is_global and not one.is_multicast for one in carried)
+    return found.is_global and not found.is_multicast
+
+
+def _carried(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses within (RFC 4291, 6052, 3056, 4380)."""
+    if address in _COMPATIBLE or address in _NAT64:
+        return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
+    for one in (address.ipv4_mapped, address.sixtofour):
+        if one is not None:
+            return [one]
+    return list(address.teredo or ())
 
 
 def is_loopback(address: str) -> bool:

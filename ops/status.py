@@ -73,8 +73,8 @@ def read(site: Site, policy: Policy, view: View, duties: Mapping[str, Duty], now
 def _aged(state: State, now: datetime) -> State:
     """The state, or its `unseen` shadow when nobody has looked for STALE rhythms."""
     age = (now - state.seen_at).total_seconds()
-    if age <= STALE * state.every_seconds + 60:
-        return state
+    if -60 <= age <= STALE * state.every_seconds + 60:
+        return state  # a look in the future is no look: a wrong clock, or a falsified table
     detail = say(
         "không ai kiểm tra từ {when}; lần cuối: {last_vi}",
         "nobody has looked since {when}; last: {last_en}",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backup.copies import proved, standing
+from backup.copies import copies, proved, standing
 from backup.restic import Repository, Snapshot, escaped, repository_of
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble
 from ops import Context, Plan, PlanRefused, Proof, Site, Step, change, python, say
+from playbooks.parts import notes
 
 if TYPE_CHECKING:
     from backup.settings import BackupSet
@@ -26,43 +27,41 @@ _SECONDS = 21600.0
 class Place:
     """One live path: where it is restored to first (`root` stands for "/"), and where the old one is kept."""
 
+    home: Path
     live: Path
     root: Path
     kept: Path
 
-    @property
-    def new(self) -> Path:
-        """The restored path, beside the live one on the same filesystem."""
-        return self.root / self.live.relative_to("/")
-
     def swap(self, *more: str) -> tuple[str, ...]:
         """argv of the part that swaps, with further arguments."""
-        return python("playbooks.parts.swap", "--new", str(self.new), "--live", str(self.live), "--kept",
-                      str(self.kept), *more)
+        return python("playbooks.parts.swap", "--home", str(self.home), "--root", str(self.root), "--live",
+                      str(self.live), "--kept", str(self.kept), *more)
 
 
 @change("restore_site", settings="backup", clauses=["TN-10.1.b.dr", "TN-10.1.c"])
 def restore_site(site: Site, ctx: Context, *, snapshot: str = "") -> Plan:
     """Puts the site's user level back as its newest proved copy has it, or as `snapshot` has it.
 
-    Each path is restored beside the live one and exchanged with it in one moment; the old one is kept as
-    `.NAME.truoc-khoi-phuc-DIGITS`. Raises PlanRefused: no such copy, repository trouble, not enough room.
+    Each path is restored beside the live one into a private folder, compared with the manifest that the ledger noted, and
+    exchanged with the live one in one moment; the old one is kept as `.NAME.truoc-khoi-phuc-DIGITS`. What an interrupted
+    restore left is finished first. Raises PlanRefused: no such copy, repository trouble, not enough room.
     """
     repository = repository_of(ctx)
     try:
         chosen = _chosen(site, ctx, repository, snapshot)
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
-    steps: list[Step] = []
+    steps: list[Step] = list(_unfinished(ctx.home))
     roots: dict[Path, None] = {}
     for name, found, size in chosen:
-        made, used = _set_steps(site, ctx, repository, name, found, size)
+        made, used = _set_steps(site, ctx, repository, name, found, size, frozenset(roots))
         steps += made
         roots |= dict.fromkeys(used)
-    swaps = [step for step in steps if "playbooks.parts.swap" in step.argv]
-    others = [step for step in steps if "playbooks.parts.swap" not in step.argv]
+    swaps = [step for step in steps if step.undo is not None and "playbooks.parts.swap" in step.argv]
+    others = [step for step in steps if step not in swaps]
     tidy = Step(say("dọn thư mục tạm", "remove the temporary folders"),
-                python("playbooks.parts.tidy", *map(str, roots)), expect=(0, 3), timeout=3600.0)
+                python("playbooks.parts.tidy", "--home", str(ctx.home), *map(str, roots)), expect=(0, 3),
+                timeout=3600.0)
     ids = ", ".join(found.id[:8] for _, found, _ in chosen)
     return Plan(say("khôi phục trang từ bản sao {i}", "restore the site from copy {i}", i=ids),
                 (*others, *swaps, tidy), (Proof("web.http"),))
@@ -93,26 +92,43 @@ def _chosen(site: Site, ctx: Context, repository: Repository, snapshot: str) -> 
     return [newest[name] for name in wanted]
 
 
+def _unfinished(home: Path) -> Iterator[Step]:
+    """What a restore that was interrupted left: an exchange to finish, a folder to remove."""
+    for note in notes.every(home):
+        root = Path(note["root"])
+        if not os.path.lexists(root):
+            continue
+        if note.get("state") != "restored":
+            place = Place(home, Path(note["live"]), root, Path(note["kept"]))
+            aside = [part for path in note.get("aside", ()) for part in ("--aside", path)]
+            yield Step(say("làm nốt việc đổi {p} còn dở của lần khôi phục trước",
+                           "finish the exchange of {p} that an earlier restore left half done", p=place.live),
+                       place.swap(*aside, "--finish"), timeout=600.0)
+        yield Step(say("xóa thư mục tạm {p} của lần khôi phục trước", "remove the folder {p} of an earlier restore",
+                       p=root), _tidy(home, root).argv, expect=(0, 3), timeout=3600.0)
+
+
 def _set_steps(
-    site: Site, ctx: Context, repository: Repository, name: str, snapshot: Snapshot, size: int
+    site: Site, ctx: Context, repository: Repository, name: str, snapshot: Snapshot, size: int, used: frozenset[Path]
 ) -> tuple[list[Step], list[Path]]:
-    """The steps of one set, and the folders that they restore into."""
+    """The steps of one set, and the folders that they restore into; `used`: those of the sets before."""
     chosen: BackupSet = ctx.settings.set[name]
     files = _outermost([path for source in chosen.source if source.kind == "files" for path in source.live()])
     databases = [source for source in chosen.source if source.kind == "sqlite"]
-    places = {path: _place(snapshot, path) for path in (*files, *(source.path for source in databases))}
+    apart = [source.path for source in databases if not any(source.path.is_relative_to(path) for path in files)]
+    places = {path: _place(ctx.home, snapshot, path, used) for path in (*files, *apart)}
     _refuse_full(site, [place.root.parent for place in places.values()], size)
-    stage_root = ctx.home / f".khoi-phuc-{_digits(snapshot, stage_of(ctx.home, name))}"
     held = snapshot.stage(name)
-    steps = [_restore(repository, snapshot, str(path), places[path].root) for path in files]
-    if databases:
-        steps.append(_restore(repository, snapshot, held, stage_root))
+    stage_root = _stage_root(ctx.home, snapshot, stage_of(ctx.home, name), used)
+    steps = [_restore(repository, snapshot, str(path), places[path].root, places[path]) for path in files]
+    steps.append(_restore(repository, snapshot, held, stage_root, Place(ctx.home, Path(), stage_root, Path())))
+    steps.append(_compare(site, ctx, snapshot, held, stage_root, [(str(path), places[path].root) for path in files]))
     swaps = [_swap(places[path]) for path in files]
     staged = stage_root / held.lstrip("/")
     for source in databases:
         inside = next((places[path] for path in files if source.path.is_relative_to(path)), None)
         place = inside or places[source.path]
-        steps.append(_put(source.name, staged, place.root / source.path.relative_to("/"), place.root))
+        steps.append(_put(source.name, staged, source.path, place))
         if inside is None:
             swaps.append(_swap(place, *_journals(source.path)))
     roots = [place.root for place in places.values()] + [stage_root]
@@ -123,22 +139,36 @@ def _outermost(paths: list[Path]) -> list[Path]:
     return [path for path in dict.fromkeys(paths) if not any(path != up and path.is_relative_to(up) for up in paths)]
 
 
-def _place(snapshot: Snapshot, live: Path) -> Place:
-    """The first free name for keeping the old tree, and a restore folder on the filesystem where the path will live."""
-    digits = _digits(snapshot, live)
+def _place(home: Path, snapshot: Snapshot, live: Path, used: frozenset[Path]) -> Place:
+    """A restore folder on the filesystem where the path will live, and a name for keeping the old tree.
+
+    Neither was ever used: a folder that an interrupted restore left may hold the only old tree.
+    """
     parent = live.parent
     while not parent.is_dir():
         parent = parent.parent
-    kept = live.with_name(f".{live.name}.truoc-khoi-phuc-{digits}")
-    number = 2
-    while os.path.lexists(kept):
-        kept = live.with_name(f".{live.name}.truoc-khoi-phuc-{digits}-{number}")
-        number += 1
-    return Place(live, parent / f".khoi-phuc-{digits}", kept)
+
+    def kept(digits: str) -> Path:
+        return live.with_name(f".{live.name}.truoc-khoi-phuc-{digits}")
+
+    root = _free(home, snapshot, live, parent, used, lambda digits: os.path.lexists(kept(digits)))
+    return Place(home, live, root, kept(root.name.removeprefix(".khoi-phuc-")))
 
 
-def _digits(snapshot: Snapshot, path: Path) -> str:
-    return hashlib.sha256(f"{snapshot.id} {path}".encode()).hexdigest()[:8]
+def _stage_root(home: Path, snapshot: Snapshot, stage: Path, used: frozenset[Path]) -> Path:
+    return _free(home, snapshot, stage, home, used, lambda digits: False)
+
+
+def _free(home: Path, snapshot: Snapshot, path: Path, parent: Path, used: frozenset[Path],
+          taken: Callable[[str], bool]) -> Path:
+    """The first restore folder's name that nothing stands under, no note tells of, and this plan does not use yet."""
+    for number in range(1, 1000):
+        again = f" {number}" if number > 1 else ""
+        digits = hashlib.sha256(f"{snapshot.id} {path}{again}".encode()).hexdigest()[:8]
+        root = parent / f".khoi-phuc-{digits}"
+        if not (os.path.lexists(root) or os.path.lexists(notes.path_of(home, root)) or root in used or taken(digits)):
+            return root
+    raise PlanRefused(say("quá nhiều thư mục khôi phục cũ cạnh {p}", "too many old restore folders beside {p}", p=path))
 
 
 def _refuse_full(site: Site, folders: list[Path], size: int) -> None:
@@ -152,24 +182,41 @@ def _refuse_full(site: Site, folders: list[Path], size: int) -> None:
                 say("giải phóng chỗ rồi lập lại kế hoạch", "free some room, then plan again"), site=site.id)
 
 
-def _tidy(root: Path) -> Step:
+def _tidy(home: Path, root: Path) -> Step:
     return Step(say("xóa thư mục tạm {p}", "remove the temporary folder {p}", p=root),
-                python("playbooks.parts.tidy", str(root)), timeout=3600.0)
+                python("playbooks.parts.tidy", "--home", str(home), str(root)), timeout=3600.0)
 
 
-def _restore(repository: Repository, snapshot: Snapshot, path: str, root: Path) -> Step:
-    return repository.step(
+def _restore(repository: Repository, snapshot: Snapshot, path: str, root: Path, place: Place) -> Step:
+    ends = ("--live", str(place.live), "--kept", str(place.kept)) if place.live.name else ()
+    restic = repository.argv("restore", snapshot.id, "--include", escaped(path), "--no-lock")
+    return Step(
         say("khôi phục {p} vào thư mục tạm {r}", "restore {p} into the temporary folder {r}", p=path, r=root),
-        "restore", snapshot.id, "--target", str(root), "--include", escaped(path), "--no-lock", timeout=_SECONDS,
-        undo=_tidy(root))
+        python("playbooks.parts.bring", "--home", str(place.home), "--root", str(root), *ends, "--", *restic),
+        env=repository.env, secrets={"RESTIC_PASSWORD_FILE": repository.password}, timeout=_SECONDS,
+        undo=_tidy(place.home, root))
 
 
-def _put(name: str, staged: Path, to: Path, root: Path) -> Step:
+def _compare(site: Site, ctx: Context, snapshot: Snapshot, held: str, stage_root: Path,
+             parts: list[tuple[str, Path]]) -> Step:
+    """What goes live must be what was proved: every byte against the manifest that the ledger noted."""
+    noted = next((copy.manifest for copy in copies(site, ctx) if copy.is_(snapshot)), "")
+    named = [word for at, root in [(held, stage_root), *parts] for word in ("--part", at, str(root))]
+    source = say("sổ bằng chứng đã ghi", "the ledger noted") if noted else \
+        say("nằm trong bản sao (sổ bằng chứng không ghi bản này)", "lies in the copy (the ledger knows nothing of it)")
+    return Step(
+        say("so từng tệp vừa khôi phục với danh mục {vi}", "compare every restored file with the manifest that {en}",
+            vi=source.vi, en=source.en),
+        python("backup.judge", "--root", str(stage_root), "--stage", held, "--manifest", noted, *named),
+        keep=True, timeout=_SECONDS)
+
+
+def _put(name: str, staged: Path, to: Path, place: Place) -> Step:
     return Step(
         say("đặt cơ sở dữ liệu {n} vào chỗ", "put database {n} in its place", n=name),
-        python("playbooks.parts.place", "--copy", str(staged / f"{name}.sqlite"), "--note",
-               str(staged / f"{name}.note.json"), "--to", str(to)),
-        timeout=3600.0, undo=_tidy(root))
+        python("playbooks.parts.place", "--home", str(place.home), "--root", str(place.root), "--to", str(to), "--copy",
+               str(staged / f"{name}.sqlite"), "--note", str(staged / f"{name}.note.json")),
+        timeout=3600.0, undo=_tidy(place.home, place.root))
 
 
 def _swap(place: Place, *more: str) -> Step:

@@ -20,8 +20,8 @@ def refused(site: Site, ctx: Context) -> Iterator[Finding]:
     One finding per leaver and one for "all". Each account is tried where its system has a door that can be tried
     (login form, sshd) and read back where it has none. unseen: something could not be tried; broken: something let in.
     """
-    ground = read_ground(ctx)
     until = time.monotonic() + WITHIN
+    ground = read_ground(ctx)
     findings = [_tried(site, person, ground, until) for person in leavers(ground, ctx)]
     yield from findings
     if not wanted(ctx, "all") or ctx.subjects:

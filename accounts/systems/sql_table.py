@@ -83,7 +83,7 @@ class Adapter:
         settings = self.settings
         columns = [settings.login, settings.enabled, settings.name, settings.role, settings.last_use]
         order = json.dumps({"database": str(settings.database), "table": settings.table, "columns": columns})
-        result = self.ctx.ask("here").run(Command(python(HAND, "read", order), timeout=40))
+        result = self.ctx.ask("here").run(Command(python(HAND, "read", order), timeout=30))
         if not result.ok:
             raise CannotSee(
                 say("không đọc được tài khoản của {s}: {e}", "cannot read the accounts of {s}: {e}", s=self.name,
@@ -134,7 +134,8 @@ class Adapter:
         steps.append(Step(
             say("Khóa tài khoản {l} trong {t} của {s}", "Shut account {l} in {t} of {s}", l=login, t=self.settings.table,
                 s=self.name),
-            argv=self._deed("disable", account), keep=True, timeout=60,
+            # 3, could not: what was shut elsewhere stays shut, and the proof tells that this one is still open
+            argv=self._deed("disable", account), expect=(0, 3), keep=True, timeout=60,
             undo=Step(say("Mở lại {l} như cũ", "Open {l} again as it was", l=login),
                       argv=self._deed("enable", account), timeout=60),
         ))

@@ -49,7 +49,7 @@ def _look(site: Site, ctx: Context, repository: Repository, name: str) -> Findin
         return Finding(name, Verdict.BROKEN, say("bộ {n}: bản sao {s} không có danh mục tệp",
                                                  "set {n}: copy {s} holds no manifest", n=name, s=newest.id[:8]),
                        facts={"snapshot": newest.id}, next=again)
-    seen = Comparison()
+    seen = Comparison(stage)
     judge = listed(entries)
     repository.dump(ctx, newest.id, manifest, lambda line: seen.line(line, judge))
     faults = [*_faults(ctx, name, seen, entries, stage), *_not_ours(site, ctx, name, newest, seen)]
@@ -88,6 +88,8 @@ def _faults(ctx: Context, name: str, seen: Comparison, entries: Entries, stage: 
     if seen.count("lost"):
         yield say("{n} tệp không vào bản sao, ví dụ {p}", "{n} files did not get into the copy, for example {p}",
                   n=seen.count("lost"), p=seen.names["lost"][0])
+    if seen.hollow is not None:
+        yield seen.hollow
     if seen.files == 0:
         yield say("bản sao không có tệp nào", "the copy holds no file")
     if not seen.whole:
@@ -112,7 +114,7 @@ def _digest(path: Path) -> str:
 
 
 def _finding(name: str, newest: Snapshot, seen: Comparison, faults: list[Text], again: str) -> Finding:
-    measures = {"files": seen.files, "bytes": seen.bytes, "moving_files": seen.count("moving"),
+    measures = {"files": seen.files, "bytes": seen.bytes, "moving_files": seen.count("moving"), "gone_files": seen.count("gone"), "right_files": seen.right,
                 "lost_files": seen.count("lost"), "unreadable_files": seen.count("unreadable"),
                 "newest_timestamp_seconds": newest.time.timestamp()}
     facts = {"snapshot": newest.id, "manifest": seen.manifest, "asked": seen.header.get("asked", []), **seen.names}
@@ -120,6 +122,12 @@ def _finding(name: str, newest: Snapshot, seen: Comparison, faults: list[Text], 
         vi, en = "; ".join(fault.vi for fault in faults), "; ".join(fault.en for fault in faults)
         text = say("bộ {n}, bản sao {s}: {vi_}", "set {n}, copy {s}: {en_}", n=name, s=newest.id[:8], vi_=vi, en_=en)
         return Finding(name, Verdict.BROKEN, text, measures, facts, again)
-    text = say("bộ {n}: bản sao {s} đủ {f} tệp theo danh mục", "set {n}: copy {s} holds all {f} files of its manifest",
-               n=name, s=newest.id[:8], f=seen.files)
+    unlike = seen.files - seen.right
+    if unlike:
+        text = say("bộ {n}: bản sao {s} có {r} trên {f} tệp đúng như danh mục; {u} tệp đã đổi hoặc mất trong lúc chép",
+                   "set {n}: copy {s} holds {r} of {f} files as its manifest has them; {u} changed or went while copied",
+                   n=name, s=newest.id[:8], r=seen.right, f=seen.files, u=unlike)
+    else:
+        text = say("bộ {n}: bản sao {s} đủ {f} tệp theo danh mục", "set {n}: copy {s} holds all {f} files of its manifest",
+                   n=name, s=newest.id[:8], f=seen.files)
     return Finding(name, Verdict.MET, text, measures, facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from time import monotonic
 from backup.blind import blind
 from backup.compare import Comparison, restored
 from backup.copies import Copy, proved, standing
+from backup.hold import remove
 from backup.restic import Repository, Snapshot, repository_of
 from backup.stage import MANIFEST
 from backup.trouble import trouble_of
@@ -81,7 +83,15 @@ def _drill(site: Site, ctx: Context, repository: Repository, name: str) -> Findi
             raise trouble_of(result, repository.at)
         return _judge(ctx, name, copy, snapshot, root, took, said)
     finally:
-        shutil.rmtree(root, ignore_errors=True)
+        _clear(root)
+
+
+def _clear(root: Path) -> None:
+    held = os.open(root.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove(held, root.name)  # a tree of any depth: shutil would stop at a thousand nested folders
+    finally:
+        os.close(held)
 
 
 def _refuse_full(folder: Path, copy: Copy) -> None:
@@ -97,7 +107,7 @@ def _refuse_full(folder: Path, copy: Copy) -> None:
 def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, took: float, said: str) -> Finding:
     stage = root / snapshot.stage(name).lstrip("/")
     manifest = stage / MANIFEST
-    seen = Comparison()
+    seen = Comparison(snapshot.stage(name))
     judge = restored(root)
     faults: list[Text] = []
     if said:
@@ -111,8 +121,10 @@ def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, 
         faults += _compared(seen, copy)
     for source in ctx.settings.set[name].source:
         faults += source.examine(root, stage)
-    measures = {"seconds": took, "files": seen.files, "bytes": seen.bytes, "wrong_files": seen.count("wrong"),
+    unlike = seen.files - seen.right
+    measures = {"seconds": took, "files": seen.right, "bytes": seen.bytes, "wrong_files": seen.count("wrong"),
                 "lost_files": seen.count("lost"), "moving_files": seen.count("moving"),
+                "gone_files": seen.count("gone"), "unlike_files": unlike,
                 "drilled_timestamp_seconds": ctx.now.timestamp()}
     facts = {"snapshot": snapshot.id, "manifest": seen.manifest, "evidence": copy.evidence, **seen.names}
     if faults:
@@ -120,9 +132,15 @@ def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, 
         text = say("diễn tập khôi phục bộ {n} không đạt: {vi_}", "the drill of set {n} failed: {en_}", n=name, vi_=vi,
                    en_=en)
         return Finding(name, Verdict.BROKEN, text, measures, facts, f"gaccong look backup.integrity --site {copy.evidence.partition('#')[0]}")
-    text = say("bộ {n}: khôi phục đủ {f} tệp, đúng từng byte, trong {s} giây (bản sao {id}, đang đổi lúc chép: {m})",
-               "set {n}: all {f} files restored, right to the byte, in {s} seconds (copy {id}, moving while copied: {m})",
-               n=name, f=seen.files, s=f"{took:.1f}", id=snapshot.id[:8], m=seen.count("moving"))
+    done = {"n": name, "f": seen.right, "s": f"{took:.1f}", "id": snapshot.id[:8], "u": unlike, "t": seen.files}
+    if unlike:
+        text = say("bộ {n}: {f} trên {t} tệp khôi phục đúng từng byte trong {s} giây (bản sao {id}); {u} tệp không so được "
+                   "vì đã đổi hoặc mất trong lúc chép",
+                   "set {n}: {f} of {t} files restored, right to the byte, in {s} seconds (copy {id}); {u} could not be "
+                   "compared, for they changed or went while copied", **done)
+    else:
+        text = say("bộ {n}: khôi phục đủ {f} tệp, đúng từng byte, trong {s} giây (bản sao {id})",
+                   "set {n}: all {f} files restored, right to the byte, in {s} seconds (copy {id})", **done)
     return Finding(name, Verdict.MET, text, measures, facts)
 
 
@@ -132,6 +150,8 @@ def _compared(seen: Comparison, copy: Copy) -> Iterator[Text]:
                   "the manifest is not the one noted in evidence {e}", e=copy.evidence)
     if not seen.whole or not seen.files:
         yield say("danh mục tệp không đầy đủ", "the manifest is not whole")
+    if seen.hollow is not None:
+        yield seen.hollow
     for kind, vi, en in (("wrong", "sai nội dung", "wrong content"), ("lost", "không có", "absent")):
         if seen.count(kind):
             yield say("{n} tệp {what_vi}, ví dụ {p}", "{n} files: {what_en}, for example {p}", n=seen.count(kind),

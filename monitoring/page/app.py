@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
-MOST_ROWS = 400
+MOST_ROWS, SHORT_TOKEN = 400, 16
 WORDS = {
     Verdict.BROKEN: Text("không đạt", "broken"), Verdict.AT_RISK: Text("cảnh báo", "at risk"),
     Verdict.UNSEEN: Text("chưa kiểm tra được", "unseen"), Verdict.MET: Text("đạt", "met"),
@@ -49,6 +50,8 @@ def build(
     app = Starlette(routes=routes, middleware=[Middleware(Guard, token=token, names=tuple(names))],
                     exception_handlers={404: page.missing})
     app.state.token_asked = token is not None
+    if token is not None and len(token.reveal()) < SHORT_TOKEN:
+        log.warning("serve.token is short: a right token always enters, so only its length withstands guessing")
     return app
 
 
@@ -144,11 +147,16 @@ class _Page:
         query = "" if lang == self._lang else f"?lang={lang}"
         other = "en" if lang == "vi" else "vi"
         text = _environment().get_template(template).render(
-            **values, lang=lang, query=query, other=other, path=request.url.path, version=self._version,
+            **values, lang=lang, query=query, other=other, path=_own(request.url.path), version=self._version,
             t=lambda text: text.in_(lang), w=lambda vi, en: en if lang == "en" else vi, word=lambda one: WORDS[one].in_(lang),
             clock=_clock, Verdict=Verdict,
         )
         return Response(text, code, media_type="text/html")
+
+
+def _own(path: str) -> str:
+    """The path as a link that stays here: `//host/x`, and what browsers take for it, would lead elsewhere."""
+    return "/" + quote(path.lstrip("/"), safe="/")
 
 
 def _clock(moment: datetime) -> str:

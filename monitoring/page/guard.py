@@ -94,13 +94,13 @@ class Guard:
             return None
         if scope["path"] in OPEN_PATHS:
             return None
-        client = _client(scope)
+        given = _credential(scope)
+        if given is not None and hmac.compare_digest(given, self._token.reveal()):
+            return None  # before any throttle: behind a proxy all share one address, and one guesser must not lock it
+        client = client_of(scope.get("client"))
         wait = self._guesses.wait(client)
         if wait:
             return 429, "sai quá nhiều lần, hãy đợi\n".encode(), [(b"retry-after", str(wait).encode())]
-        given = _credential(scope)
-        if given is not None and hmac.compare_digest(given, self._token.reveal()):
-            return None
         if given is not None:
             self._guesses.spend(client)
         return 401, "cần mã truy cập\n".encode(), [(b"www-authenticate", b'Basic realm="gaccong", charset="UTF-8"')]
@@ -114,9 +114,9 @@ def _bare(host: bytes) -> str:
     return text.partition(":")[0].rstrip(".")
 
 
-def _client(scope: Scope) -> str:
-    """Who guesses: the address, for IPv6 its /64, since whoever has one address there has them all."""
-    address = str((scope.get("client") or ("",))[0]).partition("%")[0]
+def client_of(peer: Sequence[object] | None) -> str:
+    """Who asks: the address, for IPv6 its /64, since whoever has one address there has them all."""
+    address = str((peer or ("",))[0]).partition("%")[0]
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 STOP_SECONDS = 5
-MOST_CONNECTIONS = 256
 
 
 @contextlib.asynccontextmanager
@@ -27,6 +26,8 @@ async def running(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
     Signals stay with the caller's loop.
     """
     import uvicorn
+
+    from monitoring.page.connections import MOST_CONNECTIONS, connections
 
     listener = listen(host, port, guarded=bool(getattr(app.state, "token_asked", False)))
 
@@ -40,7 +41,7 @@ async def running(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
     config = uvicorn.Config(
         app, log_config=None, log_level="warning", access_log=False, lifespan="off", ws="none", proxy_headers=False,
         server_header=False, timeout_keep_alive=5, timeout_graceful_shutdown=STOP_SECONDS,
-        limit_concurrency=MOST_CONNECTIONS, h11_max_incomplete_event_size=16384,
+        http=connections(), limit_concurrency=2 * MOST_CONNECTIONS, h11_max_incomplete_event_size=16384,
     )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -42,10 +42,10 @@ def work(session: Session, kind: str, out: Path, period_text: str, formats: str,
     """Writes the report of each chosen site; 4 when a ledger does not verify (the report then says so itself)."""
     from ops.cli.status import read
     from ops.errors import UsageError
-    from ops.ledger import verify_book
     from ops.model import say
     from ops.moment import local, utcnow
     from ops.report import annual_risk, period, write
+    from ops.store.audit import verify_site
 
     if kind not in KINDS:
         raise UsageError(
@@ -58,9 +58,7 @@ def work(session: Session, kind: str, out: Path, period_text: str, formats: str,
     code, written = 0, []
     for status in read(session, name):
         site = status.site
-        book = verify_book(
-            list(session.reading.raw_lines(site.id)), session.reading.checkpoints(site.id), session.public_key(site.id)
-        )
+        book = verify_site(session.reading, site.id, session.public_key(site.id))
         code = code if book.ok else 4
         document = annual_risk(
             status, session.reading, session.catalog.duties, now, start=start, end=end, verified=book.ok

@@ -78,7 +78,8 @@ def test_a_file_that_moved_during_the_copy_is_not_corrupt(room: Room) -> None:
     room.ledger.note(room.now, {"args": {"set": "user"}, "outcome": "proved", "steps": [one.json() for one in results]})
     finding = room.look(drill)["user"]
     assert finding.verdict == "met", finding.detail.vi
-    assert finding.measures["moving_files"] >= 2
+    assert finding.measures["moving_files"] + finding.measures["gone_files"] == 2
+    assert "không so được" in finding.detail.vi and finding.measures["unlike_files"] == 2
 
 
 def test_fewer_drills_by_settings_repeat_the_last_result_with_its_date(room: Room) -> None:

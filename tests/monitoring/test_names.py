@@ -98,3 +98,13 @@ def test_public_addresses() -> None:
     assert is_public("2620:fe::fe")
     for inner in ("127.0.0.1", "10.1.2.3", "::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1", "169.254.169.254", "0.0.0.0"):
         assert not is_public(inner), inner
+
+
+def test_an_address_within_an_address_is_looked_at() -> None:
+    for inner in (
+        "64:ff9b::a9fe:a9fe", "64:ff9b::10.0.0.1", "64:ff9b:1::9.9.9.9", "2002:7f00:1::", "2002:0a00:0001::1",
+        "::127.0.0.1", "::10.0.0.1", "::ffff:169.254.169.254", "2001:0:7f00:1::", "2001:0:909:909:0:0:f5ff:fffe", "::",
+    ):
+        assert not is_public(inner), inner
+    for outer in ("64:ff9b::9.9.9.9", "2002:909:909::1", "::ffff:9.9.9.9"):
+        assert is_public(outer), outer

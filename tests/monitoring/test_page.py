@@ -7,13 +7,16 @@ import base64
 import contextlib
 import http.client
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 
 from monitoring.page import make_app
+from monitoring.page.connections import MOST_CONNECTIONS, MOST_OF_ONE
 from monitoring.page.guard import GUESSES, REFILL_SECONDS, Guesses
 from monitoring.page.rows import age, sheet, span
 from monitoring.page.serving import running
@@ -201,9 +204,114 @@ def test_guesses_are_bounded() -> None:
     with served([night()], token=Secret(b"dung")) as site:
         codes = [site.get("/", Authorization=_basic("sai"))[0] for _ in range(int(GUESSES) + 2)]
         assert codes[:10] == [401] * 10
-        assert codes[-1] == 429
-        status, headers, _ = site.get("/", Authorization=_basic("dung"))
-        assert (status, int(headers["retry-after"]) <= REFILL_SECONDS + 1) == (429, True)
+        status, headers, _ = site.get("/", Authorization=_basic("sai"))
+        assert (codes[-1], status, int(headers["retry-after"]) <= REFILL_SECONDS + 1) == (429, 429, True)
+
+
+def test_wrong_guesses_lock_nobody_else_out() -> None:
+    """Behind a proxy everybody has the same address."""
+    with served([night()], token=Secret(b"dung")) as site:
+        for _ in range(3):
+            assert {site.get("/", Authorization=_basic("sai"))[0] for _ in range(int(GUESSES))} <= {401, 429}
+            assert site.get("/", Authorization=_basic("dung"))[0] == 200
+        assert site.get("/", Authorization=_basic("sai"))[0] == 429
+
+
+def test_a_short_token_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    make_app(lambda: [], PRIVATE, "1", token=Secret(b"x" * 43))
+    assert caplog.text == ""
+    make_app(lambda: [], PRIVATE, "1", token=Secret(b"dung"))
+    assert "serve.token is short" in caplog.text
+
+
+def test_no_path_leads_elsewhere() -> None:
+    with served([night()]) as site:
+        for path in ("//evil.example/x", "///evil.example", "/%5Cevil.example", "/%09/evil.example", "/%0a//evil.example"):
+            status, _, page = site.get(path)
+            links = re.findall(r"href=\"([^\"]*)\"", page)
+            assert status == 404 and any("evil.example" in link for link in links), path
+            assert all(re.match(r"(/(?![/\\\s])|#)", link) for link in links), links
+
+
+# ---------------------------------------------------------------------- many connections
+
+
+def half_open(site: Served, number: int, source: str = "127.0.0.1") -> list[socket.socket]:
+    found = []
+    for _ in range(number):
+        one = socket.create_connection((site.host, site.port), timeout=10, source_address=(source, 0))
+        one.sendall(b"GET / HTTP/1.1\r\nX: ")
+        found.append(one)
+    return found
+
+
+def is_cut(one: socket.socket, seconds: float) -> bool:
+    one.settimeout(seconds)
+    try:
+        return one.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.2"])
+def test_silent_connections_close_the_page_to_nobody(source: str) -> None:
+    with served([night()]) as site, contextlib.ExitStack() as stack:
+        for one in half_open(site, 2 * MOST_CONNECTIONS, source):
+            stack.enter_context(one)
+        for _ in range(5):
+            assert site.get("/healthz")[0] == 200
+
+
+def test_silent_connections_from_many_addresses_close_the_page_to_nobody() -> None:
+    with served([night()]) as site, contextlib.ExitStack() as stack:
+        for number in range(2, 12):
+            for one in half_open(site, MOST_OF_ONE - 4, f"127.0.0.{number}"):
+                stack.enter_context(one)
+        assert site.get("/healthz")[0] == 200
+
+
+def test_a_request_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.page.connections.REQUEST_SECONDS", 0.5)
+    with served([night()]) as site:
+        [dripping] = half_open(site, 1)
+        with socket.create_connection((site.host, site.port)) as mute, dripping:
+            started = time.monotonic()
+            while not is_cut(dripping, 0.1):
+                assert time.monotonic() - started < 5, "a byte now and then keeps it open"
+                with contextlib.suppress(OSError):
+                    dripping.sendall(b"x")
+            assert is_cut(mute, 5)
+        with socket.create_connection((site.host, site.port)) as slow_body:
+            slow_body.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+            slow_body.settimeout(5)
+            while slow_body.recv(65536):
+                pass  # the refusal, then the end
+        with socket.create_connection((site.host, site.port)) as kept:
+            for _ in range(3):
+                time.sleep(0.3)
+                kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+                answered = b""
+                while answered.count(b"ok\n") < 2:
+                    chunk = kept.recv(65536)
+                    assert chunk, "cut between whole requests"
+                    answered += chunk
+                assert answered.count(b"HTTP/1.1 200") == 2
+
+
+def test_an_answer_that_is_being_made_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitoring.page.connections.REQUEST_SECONDS", 0.2)
+
+    def slowly() -> Sequence[SiteStatus]:
+        time.sleep(1)
+        return [night()]
+
+    with served(slowly) as site:
+        assert site.get("/")[0] == 200
+        monkeypatch.setattr("monitoring.page.connections.ANSWER_SECONDS", 0.3)
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            site.get("/")
 
 
 def test_the_bucket_refills_and_stays_small() -> None:

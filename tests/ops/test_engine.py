@@ -109,7 +109,7 @@ def test_a_subject_that_is_gone_leaves_a_last_line(tmp_path: Path) -> None:
     world.look("a.fewer")
     world.look("a.fewer")
     assert [state.subject for state in world.store.states("a")] == ["x"]
-    assert world.lines()[-1].body["detail"]["en"] == "this subject is no more"
+    assert world.lines()[-1].body["detail"]["en"] == "this subject is no more" and world.verified()
 
 
 def test_a_failing_check_does_not_forget_its_subjects(tmp_path: Path) -> None:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import shutil
+import sqlite3
 import stat
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +33,10 @@ from ops.ledger import (
     verify_book,
     write_book,
 )
-from ops.model import Verdict
+from ops.model import Flip, State, Verdict, say
+from ops.moment import stamp
+from ops.signing import Signer
+from ops.store import open_store
 from tests.ops import books
 
 plain = st.recursive(
@@ -234,3 +243,72 @@ def test_a_book_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path) -> No
     with pytest.raises(GaccongError):
         write_book(target, Torn(demo=books.ledger([3])))
     assert (target / "ledger.jsonl").read_bytes() == before and list(tmp_path.iterdir()) == [target]
+
+
+def gaccong(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """The installed command over a configuration in `folder`."""
+    program = [str(Path(sys.executable).parent / "gaccong"), "--config", str(folder / "gaccong.toml"), "--lang", "en"]
+    return subprocess.run([*program, *argv], cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """Two sites, each with a subject that broke once, as the engine writes it."""
+    folder = tmp_path / "hai trang"
+    folder.mkdir()
+    site = '[site.{s}]\nname = "Trang {s}"\npolicy = "thong-nhat"\nurl = "https://{s}.example/"\n'
+    (folder / "gaccong.toml").write_text("".join(site.format(s=one) for one in ("xa", "xb")), encoding="utf-8")
+    signer = Signer.create(folder / "state" / "keys" / "ledger.key", "gaccong/test")
+    with open_store(f"sqlite:///{folder}/state/gaccong.db", signer) as store:
+        for one, hour in (("xa", 0), ("xb", 0), ("xa", 1)):
+            now = datetime(2026, 11, 20, hour, tzinfo=UTC)
+            verdict = Verdict.BROKEN if hour else Verdict.MET
+            with store.transaction(one, now) as writer:
+                line = writer.append("flip", "web.http", "ipv4", {"verdict": verdict.value, "from": stamp(now)})
+                writer.add_flip("web.http", "ipv4", Flip(now, verdict))
+                writer.put_state(
+                    State(one, "web.http", "ipv4", verdict, now, now, say("a", "b"), {}, "", line.seq, 4e9)
+                )
+    return folder
+
+
+def test_the_command_that_an_export_prints_verifies_the_book(house: Path) -> None:
+    told = gaccong(house, "ledger", "export", "--out", "sổ của tôi")
+    assert told.returncode == 0, told.stderr
+    printed = shlex.split(told.stdout.strip().splitlines()[-1].partition("verify: ")[2])
+    assert [part.partition("=")[0] for part in printed if "=" in part and ":" in part] == ["xa", "xb"]
+
+    def verified() -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, *printed[1:]], capture_output=True, text=True, timeout=60)
+
+    assert verified().returncode == 0, verified()
+    shutil.rmtree(house / "sổ của tôi" / "xa")
+    assert verified().returncode == 1
+    shutil.copytree(house / "sổ của tôi" / "xb", house / "sổ của tôi" / "xa")
+    assert verified().returncode == 1
+    one = json.loads(gaccong(house, "--json", "ledger", "export", "--out", "một", "--site", "xb").stdout)
+    assert "--expect xb=1:" in one["verify"] and [book["site"] for book in one["books"]] == ["xb"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE states SET verdict = 'met' WHERE verdict = 'broken'",
+        "DELETE FROM states WHERE verdict = 'broken'",
+        "DELETE FROM flips WHERE verdict = 'broken'",
+        "UPDATE lines SET intent = 1 WHERE seq = 2",
+    ],
+)
+def test_a_falsified_table_is_named_by_the_command(house: Path, sql: str) -> None:
+    def web(verdict: str) -> bool:
+        found = json.loads(gaccong(house, "--json", "status", "--site", "xa").stdout)
+        answers = [answer for clause in found["sites"][0]["clauses"] for answer in clause["answers"]]
+        return {answer["verdict"] for answer in answers if answer["duty"] == "web.http"} == {verdict}
+
+    assert gaccong(house, "ledger", "verify").returncode == 0 and web("broken")
+    with closing(sqlite3.connect(house / "state" / "gaccong.db")) as database:
+        assert database.execute(sql).rowcount
+        database.commit()
+    done = gaccong(house, "ledger", "verify")
+    assert done.returncode == 4 and "✗ xa" in done.stdout and "✓ xb" in done.stdout
+    assert not web("met")

@@ -199,6 +199,9 @@ def test_it_stands_alone_and_says_what_it_trusts(tmp_path: Path) -> None:
         ["--expect", f"6:{root}"],
         ["--expect", f"4:{root}"],
         ["--expect", "0:"],
+        ["--expect", ""],
+        ["--expect", f"demo=6:{root}"],
+        ["--expect", "demo="],
         ["--expect", f"-7:{root}"],
         ["--expect", "x"],
         ["--expect", ":"],
@@ -226,6 +229,31 @@ def test_several_sites_are_all_checked(tmp_path: Path) -> None:
     (tmp_path / "all" / "xa-a" / "ledger.jsonl").unlink()
     done = run(str(tmp_path / "all"), folder=tmp_path)
     assert done.returncode == 1 and done.stdout.count("ĐẠT / OK") == 1
+
+
+def test_it_says_whose_book_it_is(tmp_path: Path) -> None:
+    """A book of two sites, one of which is handed out in the other's place, or left out."""
+    roots = {}
+    for site in ("xa-a", "xa-b"):
+        lines, notes = books.ledger([2], site)
+        books.write(tmp_path / "all" / site, lines, notes)
+        roots[site] = verify_book(lines, notes, books.signer().public).root
+    heads = [part for site, root in roots.items() for part in ("--expect", f"{site}=2:{root}")]
+    known = ["--key", books.signer().public, *heads]
+    whole = run(str(tmp_path / "all"), *known, folder=tmp_path)
+    assert whole.returncode == 0 and "'xa-a'" in whole.stdout and "'xa-b'" in whole.stdout
+    shutil.rmtree(tmp_path / "all" / "xa-a")
+    lacking = run(str(tmp_path / "all"), *known, folder=tmp_path)
+    assert lacking.returncode == 1 and "not in the book" in lacking.stdout and lacking.stdout.count("OK") == 1
+    shutil.copytree(tmp_path / "all" / "xa-b", tmp_path / "all" / "xa-a")
+    for argv in ([], known):
+        swapped = run(str(tmp_path / "all"), *argv, folder=tmp_path)
+        assert swapped.returncode == 1 and "another site" in swapped.stdout
+    alone = run(str(tmp_path / "all" / "xa-a"), folder=tmp_path)
+    assert alone.returncode == 0 and "'xa-b'" in alone.stdout
+    for wrong in (heads[:2], ["--expect", f"xa-a=2:{roots['xa-b']}"]):
+        assert run(str(tmp_path / "all" / "xa-a"), *wrong, folder=tmp_path).returncode == 1
+    assert run(str(tmp_path / "all" / "xa-a"), *heads[2:], folder=tmp_path).returncode == 0
 
 
 def test_a_ledger_under_another_sites_checkpoints_is_refused(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from ops.catalog import Catalog
 from ops.config import Config, load
 from ops.duty import Duty
 from ops.engine import Engine
-from ops.ledger import verify_book
 from ops.model import Site
 from ops.signing import Signer
 from ops.store import Store, open_store
+from ops.store.audit import verify_site
 
 BEGIN = datetime(2026, 11, 20, 3, 0, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ class World:
 
     def verified(self) -> bool:
         """Whether the ledger verifies."""
-        return verify_book(list(self.store.raw_lines("a")), self.store.checkpoints("a"), self.signer.public).ok
+        return verify_site(self.store, "a", self.signer.public).ok
 
 
 def shell(why: str, script: str, undo: str = "", **more: Any) -> Any:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from backup import hold
 from ops.errors import PlanRefused
 from ops.model import Plan
 from ops.planning import prepare
+from playbooks.parts import notes
 from playbooks.parts import swap as part
 from playbooks.restore_site import restore_site
 from tests.backup.conftest import room, template  # noqa: F401 - fixtures
@@ -41,6 +45,40 @@ def plan(room: Room, **args: str) -> Plan:  # noqa: F811
 
 def leftovers(root: Path) -> list[Path]:
     return [path for path in root.rglob("*") if path.name.startswith(".khoi-phuc-")]
+
+
+def trees(tmp: Path) -> part.Swap:
+    """A live tree "old", and beside it a restored one, "new", as the restore step leaves it."""
+    root, live, home = tmp / ".khoi-phuc-0000beef", tmp / "www", tmp / "home"
+    home.mkdir(mode=0o700)
+    note = {"root": str(root), "live": str(live), "kept": "", "state": "restored", "folder": []}
+    with hold.folder(tmp) as parent:
+        note["folder"] = hold.make_private(parent, root.name)
+    notes.write(home, root, note)
+    for folder, text in ((root / live.relative_to("/"), "new"), (live, "old")):
+        folder.mkdir(parents=True)
+        (folder / "a").write_text(text)
+    return part.Swap(home, root, live, tmp / ".www.truoc-khoi-phuc-0000beef")
+
+
+def kill(deal: part.Swap, moment: str) -> None:
+    """A process of its own swaps, and is killed (SIGKILL) just before or just after the exchange."""
+    code = """
+import os, signal, sys
+from pathlib import Path
+from playbooks.parts import notes
+from playbooks.parts import swap as part
+real = part.exchange
+def crash(one, other):
+    if sys.argv[1] == "after_exchange":
+        real(one, other)
+    os.kill(os.getpid(), signal.SIGKILL)
+part.exchange = crash
+part.swap(part.Swap(*map(Path, sys.argv[2:])))
+"""
+    words = map(str, (deal.home, deal.root, deal.live, deal.kept))
+    done = subprocess.run([sys.executable, "-c", code, moment, *words], timeout=60, check=False)
+    assert done.returncode == -9
 
 
 def test_a_defaced_site_comes_back_and_the_defaced_one_is_kept(room: Room) -> None:  # noqa: F811
@@ -172,26 +210,14 @@ def test_plan_is_stable_and_holds_no_secret(room: Room) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("moment", ["before_exchange", "after_exchange"])
-def test_swap_goes_on_after_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+def test_swap_goes_on_after_a_crash(tmp_path: Path, moment: str) -> None:
     """Killed just before or just after the exchange, the step run again ends right, and can still be taken back."""
-    new, live, kept = tmp_path / "t" / "www", tmp_path / "www", tmp_path / ".www.kept"
-    for folder, text in ((new, "new"), (live, "old")):
-        folder.mkdir(parents=True)
-        (folder / "a").write_text(text)
-    real = part.exchange
-
-    def crash(one: Path, other: Path) -> None:
-        if moment == "after_exchange":
-            real(one, other)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(part, "exchange", crash)
-        with pytest.raises(KeyboardInterrupt):
-            part.swap(new, live, kept, [])
-    assert (live / "a").exists()
-    part.swap(new, live, kept, [])
-    assert (live / "a").read_text() == "new" and (kept / "a").read_text() == "old"
-    part.back(new, live, kept, [])
-    part.back(new, live, kept, [])
-    assert (live / "a").read_text() == "old" and (new / "a").read_text() == "new" and not kept.exists()
+    deal = trees(tmp_path)
+    kill(deal, moment)
+    assert (deal.live / "a").exists()
+    part.swap(deal)
+    assert (deal.live / "a").read_text() == "new" and (deal.kept / "a").read_text() == "old"
+    part.back(deal)
+    part.back(deal)
+    new = deal.root / deal.live.relative_to("/")
+    assert (deal.live / "a").read_text() == "old" and (new / "a").read_text() == "new" and not deal.kept.exists()

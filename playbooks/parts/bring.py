@@ -1,0 +1,69 @@
+"""Runs restic's restore into a fresh folder of ours, held open meanwhile, so that nobody can put another in its place.
+
+    python -m playbooks.parts.bring --home HOME --root /srv/.khoi-phuc-1a2b3c4d [--live /srv/www --kept ...] -- restic ...
+
+`--target` is added here: the folder by its descriptor. RESTIC_PASSWORD_FILE names a descriptor, which is handed on.
+Safe to run again until the exchange: what an earlier run restored is removed first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from backup import hold
+from playbooks.parts import notes
+
+_SECONDS = 21500.0
+
+
+def bring(home: Path, root: Path, live: str, kept: str, argv: list[str]) -> int:
+    """Makes the folder and gives restic's exit code. Raises Refused, OSError or ValueError."""
+    was = notes.read(home, root)
+    if was.get("state", "restored") != "restored":
+        raise hold.Refused(f"{root} belongs to a restore that was exchanged already")
+    with hold.folder(root.parent, make=True) as parent:
+        if hold.identity(parent, root.name):
+            if not was.get("folder"):
+                raise hold.Refused(f"{root} is in the way")
+            with hold.private(parent, root.name, was["folder"]):
+                pass
+            if not hold.remove(parent, root.name):
+                raise hold.Refused(f"{root}: what an earlier run left cannot be removed")
+        note = {"root": str(root), "live": live, "kept": kept, "state": "restored", "folder": []}
+        notes.write(home, root, note)
+        made = hold.make_private(parent, root.name)
+        notes.write(home, root, note | {"folder": made})
+        with hold.private(parent, root.name, made) as held:
+            return _restic([*argv, "--target", f"/proc/self/fd/{held}"], held)
+
+
+def _restic(argv: list[str], held: int) -> int:
+    descriptors = [held]
+    with suppress(ValueError):
+        descriptors.append(int(os.environ.get("RESTIC_PASSWORD_FILE", "").removeprefix("/dev/fd/")))
+    return subprocess.run(argv, pass_fds=descriptors, stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False).returncode
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The step. Exit 0 restored, restic's own code when it failed, 1 not possible."""
+    parser = argparse.ArgumentParser(prog="playbooks.parts.bring")
+    for name in ("--home", "--root"):
+        parser.add_argument(name, required=True, type=Path)
+    for name in ("--live", "--kept"):
+        parser.add_argument(name, default="")
+    parser.add_argument("argv", nargs="+")
+    given = parser.parse_args(arguments)
+    try:
+        return bring(given.home, given.root, given.live, given.kept, given.argv)
+    except (OSError, ValueError, hold.Refused, subprocess.TimeoutExpired) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
