@@ -230,9 +230,9 @@ def travel(demo: Demo) -> int:
     config = os.path.relpath(demo.config)
     print(f"\n══ Đã chứng minh trong {seconds:.0f} giây " + "═" * 60)
     print("\n".join(f"  ✓ {line}" for line in proved))
-    print(f"\nTrang trực ban và số đo: make demo-serve, rồi mở http://127.0.0.1:{demo.ports.page}/ (/metrics)")
+    print(f"\nTrang mẫu đã tắt. Bật lại cùng trang trực ban và số đo: make demo-serve, rồi mở http://127.0.0.1:{demo.ports.page}/ (/metrics)")
     print("Thử tiếp:")
-    for line in ("status --all", "policy show thong-nhat", "backup restore --to /tmp/khoi-phuc"):
+    for line in ("status --all", "policy show thong-nhat", "backup restore --to /tmp/khoi-phuc --by 'HỌ TÊN'"):
         print(f"  .venv/bin/gaccong --config {config} {line}")
     return 0
 
