@@ -135,7 +135,8 @@ def killed_mid_backup(room: Room) -> int:
         stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
     ) as process:
         deadline = time.monotonic() + 60
-        while not any((room.repository / "locks").iterdir()):
+        # the whole file, not the temporary one that restic renames to it
+        while not any(len(path.name) == 64 for path in (room.repository / "locks").iterdir()):
             assert time.monotonic() < deadline and process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
@@ -167,7 +168,8 @@ def test_lock_of_a_living_process_leaves_the_integrity_check_blind(room: Room) -
         stdin=keeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
     ) as process:
         deadline = time.monotonic() + 60
-        while not any((room.repository / "locks").iterdir()):
+        # the whole file, not the temporary one that restic renames to it
+        while not any(len(path.name) == 64 for path in (room.repository / "locks").iterdir()):
             assert time.monotonic() < deadline
             time.sleep(0.02)
         finding = room.look(integrity)["user"]

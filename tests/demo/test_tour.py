@@ -72,6 +72,14 @@ def _as_nobody(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def _readable(source: Path, copy: Path) -> Path:
+    """The folder itself, or a copy where it lies in somebody's closed home (root's, say)."""
+    if _as_nobody("test", "-r", str(source / "."), cwd=copy.parent).returncode == 0:
+        return source
+    shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(".venv", ".git", ".demo", "__pycache__"))
+    return copy
+
+
 def _interpreter(public: Path, checkout: Path) -> str:
     """A Python with our libraries that `nobody` may run; skips where there is none."""
     if os.geteuid() != 0 or _as_nobody("true", cwd=public).returncode:
@@ -84,7 +92,9 @@ def _interpreter(public: Path, checkout: Path) -> str:
     folder = made / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     if done.returncode or not folder.is_dir():
         pytest.skip("no Python of this version that another user may run")
-    paths = [str(checkout), sysconfig.get_path("purelib"), *site.getsitepackages()]
+    code = _readable(checkout, public / "code")
+    libraries = _readable(Path(sysconfig.get_path("purelib")), public / "libraries")
+    paths = [str(code), str(libraries), *site.getsitepackages()]
     (folder / "all.pth").write_text("\n".join(dict.fromkeys(paths)) + "\n")
     if _as_nobody(str(made / "bin/python"), "-I", "-c", "import ops.cli, psutil", cwd=public).returncode:
         pytest.skip("another user cannot read this checkout")

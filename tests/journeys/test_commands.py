@@ -134,11 +134,16 @@ def test_two_runs_at_once_the_second_waits(place: Place) -> None:
     assert two.returncode in (1, 3) and place.gaccong("ledger", "verify").returncode == 0
 
 
+def hears_ctrl_c() -> None:
+    """Undoes what a shell did that started the tests in the background: there SIGINT is ignored, and so inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_is_130_and_leaves_a_whole_ledger(place: Place) -> None:
     place.gaccong("run", "--only", "host.*")
     digest = place.digest("backup.run", "set=user")
     running = subprocess.Popen(place.argv("apply", digest, "--by", "Trần Thị Mẫu"), stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True, preexec_fn=hears_ctrl_c)
     deadline = time.monotonic() + 30
     assert running.stderr is not None
     while "[1/" not in running.stderr.readline() and time.monotonic() < deadline:
@@ -157,7 +162,8 @@ def test_ctrl_c_in_the_middle_of_run_takes_back_and_tells(place: Place) -> None:
 
     place.allow("user")
     _forget_slots(place)
-    running = subprocess.Popen(place.argv("run"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(place.argv("run"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=hears_ctrl_c)
     assert running.stderr is not None
     for line in running.stderr:
         if "[1/" in line:
