@@ -39,17 +39,23 @@ def run_days(cron: str) -> frozenset[date]:
     from cronsim import CronSim, CronSimError
 
     start = _MONDAY.replace(tzinfo=LOCAL)
-    end = start + timedelta(weeks=_WEEKS)
+    # a line that names neither day nor month is the same every week: one week tells all (this runs at every start)
+    weekly = cron.split()[2:4] == ["*", "*"]
+    end = start + timedelta(weeks=1 if weekly else _WEEKS)
     days: set[date] = set()
-    at = start - timedelta(minutes=1)
     try:
-        while (hit := next(CronSim(cron, at))) < end:
+        hits = CronSim(cron, start - timedelta(minutes=1))
+        while (hit := next(hits)) < end:
+            if hit.date() in days:  # more than once a day: go on with the next day
+                midnight = (hit + timedelta(days=1)).replace(hour=0, minute=0)
+                hits = CronSim(cron, midnight - timedelta(minutes=1))
             days.add(hit.date())
-            at = (hit + timedelta(days=1)).replace(hour=0, minute=0) - timedelta(minutes=1)
     except StopIteration:
         pass
     except CronSimError as error:
         raise ValueError(str(error)) from None
+    if weekly:
+        return frozenset(day + timedelta(weeks=week) for day in days for week in range(_WEEKS))
     return frozenset(days)
 
 

@@ -46,6 +46,8 @@ def language(argv: Sequence[str]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and gives the exit code (also to the operating system, as an entry point)."""
+    # no stranger's plugin is looked for in a process that may run as root; it also saves a tenth of the start
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # a command makes a hundred thousand lasting objects while it starts; looking them over again and again costs a tenth
     gc.set_threshold(100_000)
     words = hoist(sys.argv[1:] if argv is None else argv)

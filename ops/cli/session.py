@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -240,8 +240,8 @@ class Session:
 
 
 def printable(value: str) -> str:
-    """A cell without control characters: what a hostile name holds must not steer the terminal."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else f"\\x{ord(sign):02x}" for sign in value)
+    """A text without control characters: what a hostile name holds must not steer the terminal."""
+    return _line_by_line(value, lambda sign: f"\\x{ord(sign):02x}")
 
 
 def emit(value: str) -> None:
@@ -251,7 +251,15 @@ def emit(value: str) -> None:
 
 def _visible(document: str) -> str:
     """JSON in which what does not print stands as \\uXXXX, as JSON allows."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in document)
+    return _line_by_line(document, lambda sign: json.dumps(sign)[1:-1])
+
+
+def _line_by_line(text: str, escape: Callable[[str], str]) -> str:
+    """`text` with every sign that does not print escaped; whole lines that print are left alone, which is fast."""
+    return "\n".join(
+        line if line.isprintable() else "".join(sign if sign.isprintable() else escape(sign) for sign in line)
+        for line in text.split("\n")
+    )
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:

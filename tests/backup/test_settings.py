@@ -91,3 +91,22 @@ def test_exclusions_stay_within_their_source(tmp_path: Path) -> None:
     found = make(tmp_path, set={"a": a_set(source=[
         {"kind": "files", "paths": ["/srv/a[1]", "/srv/b"], "exclude": ["*.sqlite", "/srv/b/cache"]}])})
     assert found.set["a"].excluded() == [r"/srv/a\[1]/**/*.sqlite", "/srv/b/**/*.sqlite", "/srv/b/cache"]
+
+
+@pytest.mark.parametrize("cron", ["30 1 * * *", "0 2 * * 1,3,5", "*/5 * * * 2", "0 0 * * 0", "0 3 1 * *", "0 3 * 2 *"])
+def test_run_days_equal_a_plain_walk_over_the_year(cron: str) -> None:
+    from datetime import datetime, timedelta
+
+    from cronsim import CronSim
+
+    from backup.settings import run_days
+    from ops import LOCAL
+
+    start = datetime(2024, 1, 1, tzinfo=LOCAL)
+    wanted = set()
+    for day in range(53 * 7):
+        midnight = start + timedelta(days=day)
+        hit = next(CronSim(cron, midnight - timedelta(minutes=1)))
+        if hit.date() == midnight.date():
+            wanted.add(hit.date())
+    assert run_days(cron) == wanted
