@@ -230,7 +230,7 @@ class Actor:
                 outcome, detail = judge(proofs)
         except (KeyboardInterrupt, SystemExit) as error:
             interrupt = error
-            outcome, detail = self._undo(prepared, results, say("bị người dừng", "stopped by a person"), keep)
+            outcome, detail = self._stopped(prepared, results, keep)
         steps = [result.json() for result in results]
         with engine.transaction(site) as writer:
             line = writer.append(
@@ -254,6 +254,12 @@ class Actor:
             raise interrupt
         look_again(self.engine, prepared)
         return Acted(prepared, outcome, line.id, detail, tuple(steps), tuple(proofs))
+
+    def _stopped(self, prepared: Prepared, results: list[StepResult], keep: tuple[int, ...]) -> tuple[Outcome, Text]:
+        """Ctrl-C: half-done work is taken back; whole work stays (an account that was shut is not opened again)."""
+        if len(results) == len(prepared.plan.steps) and all(result.done for result in results):
+            return Outcome.UNPROVED, say("xong; bị dừng khi đang chứng minh", "done; stopped while it was being proved")
+        return self._undo(prepared, results, say("bị người dừng", "stopped by a person"), keep)
 
     def _carrier(self, site: Site, ask: Callable[[str], Runner]) -> Carrier:
         return Carrier(ask, lambda reference: self.engine.secret(site, reference), self.watch)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets as random
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -143,12 +142,14 @@ def _answers(lang: str, given: dict[str, str]) -> dict[str, str]:
 
 def _password(hidden: Path) -> Path:
     """A fresh password for the repository, readable by nobody else; one that is there is left alone."""
+    import secrets
+
     hidden.mkdir(mode=0o700, exist_ok=True)
     path = hidden / "restic"
     if not path.exists():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
-            stream.write(random.token_urlsafe(32) + "\n")
+            stream.write(secrets.token_urlsafe(32) + "\n")
     return path
 
 

@@ -263,3 +263,21 @@ def test_the_digest_binds_the_machine_behind_a_hosts_name(tmp_path: Path) -> Non
     assert first == digest() and first != digest(address="::2") and first != digest(port=23)
     known.write_text("h ssh-ed25519 BBBB\n")
     assert first != digest()
+
+
+@pytest.mark.parametrize(("where", "outcome", "undone"), [("proof", "unproved", False), ("step", "undone", True)])
+def test_ctrl_c_takes_back_half_done_work_but_not_whole_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, outcome: str, undone: bool
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    world = make(tmp_path, shell("shut", "true", f"touch {tmp_path}/opened-again"), shell("more", "true"))
+    if where == "proof":
+        monkeypatch.setattr(world.actor, "_prove", stop)
+    else:
+        world.actor.tell = lambda text: stop() if text.en.startswith("[2/") else None
+    with pytest.raises(KeyboardInterrupt):
+        act(world)
+    assert world.lines("outcome")[0].body["outcome"] == outcome
+    assert (tmp_path / "opened-again").exists() is undone and world.verified()
