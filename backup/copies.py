@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +16,8 @@ class Copy:
     """One run of `backup.run` that made a snapshot.
 
     snapshot: its id as restic told it (8 digits before 0.15, else 64). manifest: SHA-256 of the manifest inside it.
-    started: when the run began, UTC. evidence: `site#seq` of the outcome.
+    started: when the run began, UTC. evidence: `site#seq` of the outcome. streams: name of a dump -> the snapshot that
+    holds it alone. answers: what the steps said of themselves (restic's summaries, the notes of dumps).
     """
 
     set: str
@@ -28,6 +29,8 @@ class Copy:
     proved: bool
     started: datetime
     evidence: str
+    streams: Mapping[str, str] = field(default_factory=dict)
+    answers: tuple[Mapping[str, Any], ...] = ()
 
     def is_(self, snapshot: Snapshot) -> bool:
         """True for the very snapshot that this run made."""
@@ -61,7 +64,8 @@ def tags_of(site: Site, set_name: str, level: str) -> tuple[str, ...]:
 def _copy(body: Any, time: datetime, evidence: str) -> Copy | None:
     answers = [step.get("answer") for step in body.get("steps", ())]
     told = [answer for answer in answers if isinstance(answer, dict)]
-    snapshot = next((str(answer["snapshot_id"]) for answer in told if answer.get("snapshot_id")), "")
+    made = [answer for answer in told if answer.get("snapshot_id")]
+    snapshot = next((str(answer["snapshot_id"]) for answer in made if not answer.get("stream")), "")
     manifest = next((answer for answer in told if "manifest" in answer), {})
     if not snapshot:
         return None
@@ -70,4 +74,5 @@ def _copy(body: Any, time: datetime, evidence: str) -> Copy | None:
         str(body.get("args", {}).get("set", "")), snapshot, str(manifest.get("manifest", "")),
         int(manifest.get("files", 0)), int(manifest.get("bytes", 0)), str(manifest.get("repository", "")),
         body.get("outcome") == "proved", started, evidence,
+        {str(answer["stream"]): str(answer["snapshot_id"]) for answer in made if answer.get("stream")}, tuple(told),
     )

@@ -9,20 +9,30 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from backup.places import FIRST
+from backup.ssh import chain, command, secrets_of
 from backup.trouble import ResticTrouble, kind_of, trouble_of
-from ops import Command, Context, MissingTool, Result, Step, Text, say
+from ops import Command, Context, Here, Host, MissingTool, Result, Step, Text, aws_login, say, url_login
 
 Version = tuple[int, int, int]
 
 OLDEST: Version = (0, 14, 0)
+TRUSTED: Version = (0, 17, 1)
+"""From here on exit codes tell what happened, and a dump that fails leaves no snapshot."""
 FEATURES: Mapping[str, Version] = {
+    "packed_size": (0, 16, 0),
+    "restore_progress": (0, 16, 0),
     "retry_lock": (0, 16, 0),
+    "stdin_from_command": (0, 17, 0),
+    "snapshot_summary": (0, 17, 0),
     "repair": (0, 16, 0),
     "exit_codes": (0, 17, 1),
     "check_json": (0, 18, 0),
@@ -49,6 +59,11 @@ class Snapshot:
         """The value of the tag `name=value`, or ""."""
         return next((tag.partition("=")[2] for tag in self.tags if tag.startswith(f"{name}=")), "")
 
+    @property
+    def stream(self) -> str:
+        """The name of the dump that this snapshot holds alone; "" for a set's main snapshot."""
+        return self.tag("stream")
+
     def stage(self, set_name: str) -> str:
         """The stage folder of the set as it was called where the copy was made; "" when it is not in the copy."""
         return next((path for path in self.paths if path.endswith(f"/stage/{set_name}")), "")
@@ -56,12 +71,18 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where copies live (`at`: a path or a restic URL), by which password reference, with which restic program."""
+    """Where copies live (`at`: a path or a restic URL), by which password reference, with which restic program.
+
+    login, ca: as in `backup.places.Where`. hosts: for SFTP, the machine and its gateways.
+    """
 
     at: str
     password: str
     program: str
     home: Path
+    login: str = ""
+    ca: str = ""
+    hosts: tuple[Host, ...] = ()
 
     @property
     def local(self) -> Path | None:
@@ -74,15 +95,32 @@ class Repository:
         return {"RESTIC_CACHE_DIR": str(self.home / "cache"), "TMPDIR": str(self.home / "tmp"),
                 "RESTIC_PROGRESS_FPS": "0.2"}
 
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Variables of every run that hold the path of a secret: name -> reference."""
+        found = {"RESTIC_PASSWORD_FILE": self.password, **secrets_of(self.hosts)}
+        if self.login and self.at.startswith("rest:"):
+            found["RESTIC_REPOSITORY_FILE"] = url_login(self.login, self.at)
+        elif self.login:
+            found["AWS_SHARED_CREDENTIALS_FILE"] = aws_login(self.login)
+        return found
+
     def argv(self, *args: str) -> tuple[str, ...]:
-        """`argv("snapshots", "--json")` -> ("restic", "-r", "/srv/kho", "snapshots", "--json")."""
-        return (self.program, "-r", self.at, *args)
+        """`argv("snapshots", "--json")` -> ("restic", "-r", "/srv/kho", "snapshots", "--json").
+
+        An address with a login comes by descriptor (RESTIC_REPOSITORY_FILE) and does not stand here.
+        """
+        inside = self.login and self.at.startswith("rest:")
+        at = () if inside else ("-r", self.at)
+        ca = ("--cacert", self.ca) if self.ca else ()
+        ssh = ("-o", f"sftp.command={shlex.join(command(self.hosts, '-s', 'sftp'))}") if self.hosts else ()
+        return (self.program, *at, *ca, *ssh, *args)
 
     def step(self, why: Text, *args: str, expect: tuple[int, ...] = (0,), keep: bool = False, timeout: float = 21600.0,
              undo: Step | None = None) -> Step:
         """A step of a plan that runs restic."""
-        return Step(why, self.argv(*args), env=self.env, secrets={"RESTIC_PASSWORD_FILE": self.password},
-                    expect=expect, keep=keep, timeout=timeout, undo=undo)
+        return Step(why, self.argv(*args), env=self.env, secrets=self.secrets, expect=expect, keep=keep,
+                    timeout=timeout, undo=undo)
 
     def run(self, ctx: Context, *args: str, timeout: float = READ_SECONDS,
             on_line: Callable[[str], None] | None = None) -> Result:
@@ -90,9 +128,9 @@ class Repository:
         version(ctx, self.program)
         for folder in ("cache", "tmp"):
             (self.home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        secrets = {"RESTIC_PASSWORD_FILE": ctx.secret(self.password)}
-        command = Command(self.argv(*args), env=self.env, secrets=secrets, timeout=timeout)
-        return ctx.ask("here").run(command, on_line)
+        secrets = {name: ctx.secret(reference) for name, reference in self.secrets.items()}
+        asked = Command(self.argv(*args), env=self.env, secrets=secrets, timeout=timeout)
+        return ctx.ask("here").run(asked, on_line)
 
     def ask(self, ctx: Context, *args: str, timeout: float = READ_SECONDS,
             on_line: Callable[[str], None] | None = None) -> Result:
@@ -103,7 +141,13 @@ class Repository:
         return result
 
     def exists(self, ctx: Context) -> bool:
-        """True when the repository is there and the password opens it. Raises ResticTrouble for anything in between."""
+        """True when the repository is there: its config, or for a remote one that the password opens it.
+
+        Raises ResticTrouble for anything in between. To open costs half a second of key derivation: where a glance at
+        the file tells, a wrong password is left for the step that needs it.
+        """
+        if self.local is not None:
+            return (self.local / "config").is_file()
         try:
             self.ask(ctx, "cat", "config", timeout=120.0)
         except ResticTrouble as trouble:
@@ -134,10 +178,17 @@ class Repository:
         self.ask(ctx, "dump", snapshot, path, on_line=each)
 
 
-def repository_of(ctx: Context) -> Repository:
-    """The repository of a site, from its backup settings."""
-    settings = ctx.settings
-    return Repository(settings.repository, settings.password, settings.restic, ctx.home)
+def repository_of(ctx: Context, place: str = FIRST) -> Repository:
+    """The repository at one of the site's places. Raises PlanRefused for an SFTP host that is not configured whole."""
+    where = ctx.settings.places()[place]
+    at = where.repository
+    hosts: tuple[Host, ...] = ()
+    if where.kind == "sftp" and "@" not in at:
+        name = at.split(":", 2)[1]
+        hosts = tuple(chain(name, ctx.hosts))
+        at = f"sftp:{hosts[0].user}@{hosts[0].address}:{at.split(':', 2)[2]}"
+    return Repository(at, where.password, ctx.settings.restic, ctx.home, where.login or "",
+                      str(where.ca or ""), hosts)
 
 
 def _snapshot(body: Mapping[str, Any]) -> Snapshot:
@@ -147,8 +198,26 @@ def _snapshot(body: Mapping[str, Any]) -> Snapshot:
                     tuple(body.get("paths") or ()))
 
 
+_VERSIONS: dict[tuple[str, int, int], Version] = {}
+
+
 def version(ctx: Context, program: str) -> Version:
-    """The version of the restic program. Raises MissingTool when it is absent, unreadable or older than 0.14."""
+    """The version of the restic program. Raises MissingTool when it is absent, unreadable or older than 0.14.
+
+    Asked once for each state of the program's file, for each asking costs as much as starting it.
+    """
+    path = shutil.which(program) if isinstance(ctx.ask("here"), Here) else None
+    state = Path(path).stat() if path else None
+    key = (path or "", state.st_mtime_ns if state else 0, state.st_ino if state else 0)
+    if key not in _VERSIONS:
+        found = _version(ctx, program)
+        if not state:
+            return found
+        _VERSIONS[key] = found
+    return _VERSIONS[key]
+
+
+def _version(ctx: Context, program: str) -> Version:
     mend = say("apt-get install restic (hoặc chỉ đường dẫn trong khóa `restic` của [site.….backup])",
                "apt-get install restic (or name a path in key `restic` of [site.….backup])")
     try:

@@ -5,8 +5,6 @@ Kinds of sources are the files of `backup/sources/`; a new file there is a new k
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import lru_cache, reduce
@@ -14,10 +12,11 @@ from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from backup.places import FIRST, Second, Where
 from backup.source import BaseSource, Name
-from ops import LOCAL, DomainSettings, Problem, Reference, Strict, Word, fault, leaves, say
+from ops import LOCAL, DomainSettings, Problem, Strict, fault, leaves, say
 
 LEVELS = ("user", "system")
 _WEEKS = 53
@@ -78,20 +77,6 @@ def _cron(value: str) -> str:
     return value
 
 
-_REMOTE = re.compile(r"^(rest|s3|sftp|b2|azure|gs|swift|rclone):")
-_INSIDE = re.compile(r"^rest:https?://[^/@]*:[^/@]*@")
-
-
-def _repository(value: str, info: ValidationInfo) -> str:
-    if _INSIDE.match(value):
-        raise fault("không viết mật khẩu trong địa chỉ kho sao lưu", "a repository's address must not hold a password")
-    if _REMOTE.match(value):
-        return value
-    base = (info.context or {}).get("base")
-    path = Path(value.removeprefix("local:")).expanduser()
-    return os.path.normpath(path if base is None else Path(base) / path)
-
-
 class BackupSet(Strict):
     """What is copied together: one level, one schedule, some sources."""
 
@@ -112,6 +97,10 @@ class BackupSet(Strict):
         """Paths that restic reads where they lie, each once."""
         return list(dict.fromkeys(path for source in self.source for path in source.live()))
 
+    def streams(self) -> list[str]:
+        """Names of the dumps that go into snapshots of their own."""
+        return [name for source in self.source for name in source.streams()]
+
     def staged(self) -> list[str]:
         """Names that the stage must hold."""
         return [name for source in self.source for name in source.staged()]
@@ -121,28 +110,46 @@ class BackupSet(Strict):
         return list(dict.fromkeys(pattern for source in self.source for pattern in source.excluded()))
 
 
-class Settings(DomainSettings):
-    """repository: path or restic URL. password: a secret reference. restic: the program.
+class SecondPlace(Second):
+    """A further place, with a schedule that can be read."""
+
+    schedule: Annotated[str, AfterValidator(_cron)]
+
+
+class Settings(Where, DomainSettings):
+    """The first place (`places.Where`), and: restic: the program. second: further places by name. set: what is copied.
 
     drill_every_days: a real restore drill at least this often (the drill looks every 7 days, so 7 or more).
-    read_gib_per_look: how much of the repository each integrity look reads through; all is read in turn.
+    drill: "all" restores everything; "sample" the newest changes and a random share. read_gib_per_look: how much of the
+    repository each integrity look reads through; all is read in turn.
     """
 
-    repository: Annotated[Word, Field(min_length=1), AfterValidator(_repository)]
-    password: Reference
     restic: Annotated[str, Field(min_length=1)] = "restic"
     drill_every_days: Annotated[int, Field(ge=7)] = 7
+    drill: Literal["all", "sample"] = "all"
     read_gib_per_look: Annotated[float, Field(gt=0)] = 4.0
     set: Annotated[dict[Name, BackupSet], Field(min_length=1)]
+    second: dict[Name, SecondPlace] = {}
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
+        if FIRST in self.second:
+            raise fault("tên {n} đã dành cho kho thứ nhất", "the name {n} is taken by the first place", n=FIRST)
+        held = [where.repository for where in self.places().values()]
         for name, found in self.set.items():
             for path in found.live():
-                if self.repository == str(path) or self.repository.startswith(f"{path}/"):
+                inside = next((at for at in held if at == str(path) or at.startswith(f"{path}/")), "")
+                if inside:
                     raise fault("kho sao lưu nằm trong {p} mà bộ {n} sao chép: kho sẽ tự chép chính nó",
                                 "the repository lies in {p}, which set {n} copies: it would copy itself", p=path, n=name)
+        double = next((at for at in held if held.count(at) > 1), "")
+        if double:
+            raise fault("hai kho cùng một nơi: {a}", "two places are one: {a}", a=double)
         return self
+
+    def places(self) -> dict[str, Where]:
+        """Every place by name, the first one first."""
+        return {FIRST: self, **self.second}
 
     def of_level(self, level: str) -> dict[str, BackupSet]:
         """The sets of one level."""

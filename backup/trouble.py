@@ -12,9 +12,8 @@ import re
 import socket
 from dataclasses import dataclass
 
-from ops import CannotSee, Result, Text, say
+from ops import STOPPED, TIMED_OUT, CannotSee, Result, Step, Text, say
 
-TIMED_OUT = -1001
 _LOCK = re.compile(r"locked (?:exclusively )?by PID (\d+) on (\S+)")
 _AGE = re.compile(r"lock was created at [^(]*\(([^)]+)\)")
 
@@ -94,6 +93,18 @@ def trouble_of(result: Result, repository: str) -> ResticTrouble:
     what, mend = _SAYINGS.get(kind, _SAYINGS["unknown"])
     values = {"r": repository, "code": result.code, "said": said, "s": round(result.seconds)}
     return ResticTrouble(kind, say(what[0], what[1], **values), say(mend[0], mend[1], **values))
+
+
+def explain(step: Step, result: Result) -> Text | None:
+    """What a failed step of a change means when it was restic that failed; None when it was something else."""
+    words = step.argv
+    if "-r" not in words or result.code == STOPPED:
+        return None
+    trouble = trouble_of(result, words[words.index("-r") + 1])
+    if trouble.kind == "unknown":
+        return None
+    return say("{vi}. → {mend_vi}", "{en}. → {mend_en}", vi=trouble.what.vi, en=trouble.what.en,
+               mend_vi=trouble.mend.vi, mend_en=trouble.mend.en)
 
 
 def _locked(lock: Lock | None, repository: str, said: str) -> ResticTrouble:

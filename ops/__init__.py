@@ -30,10 +30,12 @@ if TYPE_CHECKING:
         worst,
     )
     from ops.moment import LOCAL, local, local_day
-    from ops.run import Command, Result, Runner, python
-    from ops.secrets import Secret
+    from ops.remote import Remote
+    from ops.run import STOPPED, TIMED_OUT, Command, Here, Result, Runner, python
+    from ops.secrets import Secret, aws_login, url_login
     from ops.settings import DomainSettings, Place, Problem, Reference, Strict, Word, fault
     from ops.status import Answer, ClauseStatus, SiteStatus
+    from ops.steps import write_file
 
 _SHELF = {
     "ops.duty": "Change Check Context Occasion Patience View change check days hours minutes",
@@ -42,9 +44,11 @@ _SHELF = {
     "ops.model": "Evidence FileWrite Finding Flip Host Office Outcome Plan Proof Site State Step Text Verdict"
     " nfc say worst",
     "ops.moment": "LOCAL local local_day",
-    "ops.run": "Command Result Runner python",
-    "ops.secrets": "Secret",
+    "ops.remote": "Remote",
+    "ops.run": "STOPPED TIMED_OUT Command Here Result Runner python",
+    "ops.secrets": "Secret aws_login url_login",
     "ops.status": "Answer ClauseStatus SiteStatus",
+    "ops.steps": "write_file",
     "ops.settings": "DomainSettings Place Problem Reference Strict Word fault",
 }
 _HOME = {name: module for module, names in _SHELF.items() for name in names.split()}

@@ -105,7 +105,7 @@ class Actor:
     # ------------------------------------------------------------------ approval
 
     def approve(self, prepared: Prepared, by: str, *, standing: bool, until: datetime | None = None) -> str:
-        """Records that a person allowed this digest (once, or standing until a date). Gives the evidence id."""
+        """Records that a person allowed this digest (or, standing until a date, its rule). Gives the evidence id."""
         engine = self.engine
         with engine.transaction(prepared.site) as writer:
             line = writer.append(
@@ -113,7 +113,7 @@ class Actor:
                 prepared.change,
                 "",
                 {
-                    "digest": prepared.digest,
+                    "digest": prepared.standing if standing else prepared.digest,
                     "by": nfc(by),
                     "standing": standing,
                     "args": dict(prepared.args),
@@ -124,7 +124,7 @@ class Actor:
 
     def standing(self, prepared: Prepared) -> str:
         """Who gave the standing approval that is in force for this digest, or ""."""
-        line = self.engine.store.approvals(prepared.site.id).get(prepared.digest)
+        line = self.engine.store.approvals(prepared.site.id).get(prepared.standing)
         if line is None or not line.body.get("standing"):
             return ""
         until = line.body.get("until")
@@ -261,14 +261,15 @@ class Actor:
             return Outcome.UNPROVED, say("xong; bị dừng khi đang chứng minh", "done; stopped while it was being proved")
         return self._undo(prepared, results, say("bị người dừng", "stopped by a person"), keep)
 
-    def _carrier(self, site: Site, ask: Callable[[str], Runner]) -> Carrier:
-        return Carrier(ask, lambda reference: self.engine.secret(site, reference), self.watch)
+    def _carrier(self, prepared: Prepared, ask: Callable[[str], Runner]) -> Carrier:
+        explain = getattr(self.engine.catalog.duties[prepared.change], "explain", None)
+        return Carrier(ask, lambda reference: self.engine.secret(prepared.site, reference), self.watch, explain)
 
     def _steps(
         self, prepared: Prepared, results: list[StepResult], keep: tuple[int, ...]
     ) -> tuple[Outcome | None, Text]:
         """Runs the steps, filling `results`. None: all done; else what the undoing came to."""
-        carrier = self._carrier(prepared.site, lambda host: self.engine.ask(host, keep))
+        carrier = self._carrier(prepared, lambda host: self.engine.ask(host, keep))
         for number, step in enumerate(prepared.plan.steps, 1):
             if self.tell:
                 total = len(prepared.plan.steps)
@@ -286,7 +287,7 @@ class Actor:
         self, prepared: Prepared, results: list[StepResult], why: Text, keep: tuple[int, ...]
     ) -> tuple[Outcome, Text]:
         """Takes back what was begun, last first, and stops at the first that cannot be: the rest may rest on it."""
-        carrier = self._carrier(prepared.site, lambda host: self.engine.ask_steady(host, keep))
+        carrier = self._carrier(prepared, lambda host: self.engine.ask_steady(host, keep))
         for step in undo_order(results):
             result = carrier.carry_out(step)
             if not result.done:
@@ -326,10 +327,9 @@ class Actor:
         """The scheduled changes whose slot has come, and that were not tried within the last hour in vain."""
         ran, now = self.engine.store.ran(site.id), self.engine.clock()
         found: list[tuple[Change, Occasion]] = []
-        for duty in self.engine.catalog.duties.values():
-            if not isinstance(duty, Change) or duty.occasions is None:
-                continue
-            for occasion in duty.occasions(site):
+        changes = [duty for duty in self.engine.catalog.duties.values() if isinstance(duty, Change)]
+        for duty in changes:
+            for occasion in duty.occasions(site) if duty.occasions else ():
                 key = occasion_key(occasion.args)
                 tried = ran.get((duty.name, f"tried {key}"))
                 if occasion_due(occasion.cron, ran.get((duty.name, key)), now) and not (

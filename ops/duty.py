@@ -21,10 +21,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ops.model import NOTHING, Evidence, Flip, Host, Plan, Site, State
+from ops.model import NOTHING, Evidence, Flip, Host, Plan, Site, State, Step, Text
 
 if TYPE_CHECKING:
-    from ops.run import Runner
+    from ops.run import Result, Runner
     from ops.secrets import Secret
 
 
@@ -156,10 +156,14 @@ class Check(Duty):
 
 @dataclass(frozen=True)
 class Change(Duty):
-    """Returns a Plan. `occasions(site)` says when it comes due by itself, if ever."""
+    """Returns a Plan. `occasions(site)` says when it comes due by itself, if ever.
+
+    explain(step, result): what a failed step means, in words that a person can act on; None: as the program said it.
+    """
 
     occasions: Callable[[Site], Iterable[Occasion]] | None = None
     settings: str = ""
+    explain: Callable[[Step, Result], Text | None] | None = None
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -195,11 +199,12 @@ def change(
     occasions: Callable[[Site], Iterable[Occasion]] | None = None,
     timeout: float = 120.0,
     settings: str = "",
+    explain: Callable[[Step, Result], Text | None] | None = None,
 ) -> Callable[[Callable[[Site, Context], Plan] | Callable[..., Plan]], Change]:
     """Makes a Change of a function `(site, ctx, *, arguments: str) -> Plan`."""
 
     def make(function: Callable[..., Plan]) -> Change:
-        return Change(name, tuple(clauses), function, timeout, occasions, settings)
+        return Change(name, tuple(clauses), function, timeout, occasions, settings, explain)
 
     return make
 

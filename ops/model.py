@@ -214,11 +214,16 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a change would do. No step: already so, nothing to do. No proof: can never be better than `unproved`."""
+    """What a change would do. No step: already so, nothing to do. No proof: can never be better than `unproved`.
+
+    rule: what a standing approval binds instead of the steps, for a change whose steps differ each time though the
+    rule behind them does not (which old copies go under a keep rule). None: it binds the steps themselves.
+    """
 
     title: Text
     steps: tuple[Step, ...]
     proofs: tuple[Proof, ...] = ()
+    rule: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Prepared:
     args: Mapping[str, str]
     plan: Plan
     digest: str
+    standing: str = ""
+    """What a standing approval is given to: the digest, or for a plan with a rule the digest of the rule."""
 
     def json(self) -> dict[str, Any]:
         """The plan as stored and printed."""
@@ -43,7 +45,11 @@ def prepare(
     body: Any = {"v": 1, "site": site.id, "change": change, "args": dict(args), "plan": plan_json(plan)}
     away = {one.host for step in plan.steps for one in (step, step.undo) if one is not None} - {"here"}
     body["hosts"] = {name: _host(hosts[name]) for name in sorted(away) if hosts and name in hosts}
-    return Prepared(site, change, args, plan, hashlib.sha256(rfc8785.dumps(body)).hexdigest())
+    digest = hashlib.sha256(rfc8785.dumps(body)).hexdigest()
+    if plan.rule is None:
+        return Prepared(site, change, args, plan, digest, digest)
+    rule: Any = {"v": 1, "site": site.id, "change": change, "args": dict(args), "rule": plan.rule.json()}
+    return Prepared(site, change, args, plan, digest, hashlib.sha256(rfc8785.dumps(rule)).hexdigest())
 
 
 def _host(host: Host) -> dict[str, Any]:
@@ -63,6 +69,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "title": plan.title.json(),
         "steps": [step_json(step) for step in plan.steps],
         "proofs": [{"check": proof.check, "subjects": list(proof.subjects)} for proof in plan.proofs],
+        **({"rule": plan.rule.json()} if plan.rule else {}),
     }
 
 
@@ -92,7 +99,8 @@ def step_json(step: Step) -> dict[str, Any]:
 def plan_of(body: Mapping[str, Any]) -> Plan:
     """The plan that `plan_json` wrote; raises KeyError, TypeError or ValueError when it is none."""
     proofs = tuple(Proof(str(found["check"]), tuple(map(str, found["subjects"]))) for found in body["proofs"])
-    return Plan(text_of(body["title"]), tuple(_step_of(found) for found in body["steps"]), proofs)
+    rule = text_of(body["rule"]) if "rule" in body else None
+    return Plan(text_of(body["title"]), tuple(_step_of(found) for found in body["steps"]), proofs, rule)
 
 
 def _step_of(body: Mapping[str, Any]) -> Step:

@@ -194,7 +194,7 @@ class _Exchange:
         self.command = command
         self.token = token.encode()
         self.host = host
-        self.out = _Stream(command.cap, on_line)
+        self.out = _Stream(command.cap, on_line, command.sink)
         self.err = _Stream(command.cap, None)
         self.tail = b""
 

@@ -34,6 +34,7 @@ STOPPED = -1002
 """Exit code of a command that was ended because gaccong itself was told to stop."""
 
 OnLine = Callable[[str], None]
+Sink = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Command:
     env:     names and values added to the small environment; no secrets.
     secrets: name -> Secret; the variable will hold a path from which the secret can be read.
     timeout: seconds; cap: bytes kept of each output stream.
+    sink:    takes standard output as it comes, byte for byte, instead of keeping it (a database dump); it may raise.
     """
 
     argv: tuple[str, ...]
@@ -55,6 +57,7 @@ class Command:
     cwd: Path | None = None
     timeout: float = 60.0
     cap: int = CAP
+    sink: Sink | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +197,11 @@ class Here:
 
 
 def _secret_descriptor(secret: Secret) -> int:
-    """An anonymous memory file that holds the secret: no disk, no environment, no argv."""
+    """An anonymous memory file that holds the secret: no disk, no environment, no argv. ssh, libpq and MariaDB's
+    programs refuse a file that others may read: it is 0600 as well.
+    """
     descriptor = os.memfd_create("secret", os.MFD_CLOEXEC)
+    os.fchmod(descriptor, 0o600)
     os.write(descriptor, secret.reveal())
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
@@ -216,7 +222,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 class _Stream:
     """One output stream, kept up to the cap, handed on line by line."""
 
-    def __init__(self, cap: int, on_line: OnLine | None) -> None:
+    def __init__(self, cap: int, on_line: OnLine | None, sink: Sink | None = None) -> None:
+        self._sink = sink
         self.data = bytearray()
         self.cut = False
         self._cap = cap
@@ -224,6 +231,9 @@ class _Stream:
         self._rest = b""
 
     def take(self, chunk: bytes) -> None:
+        if self._sink:
+            self._sink(chunk)
+            return
         room = self._cap - len(self.data)
         self.data += chunk[:room]
         self.cut = self.cut or len(chunk) > room
@@ -243,7 +253,7 @@ def _collect(
     stop: threading.Event | None,
 ) -> Result:
     """Reads both outputs while writing stdin (one after the other would deadlock), until end or limit."""
-    out, err = _Stream(command.cap, on_line), _Stream(command.cap, None)
+    out, err = _Stream(command.cap, on_line, command.sink), _Stream(command.cap, None)
     deadline = started + command.timeout
     pending = memoryview(command.stdin)
     ended = 0

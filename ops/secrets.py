@@ -6,6 +6,9 @@
     env:NAME                    an environment variable, for containers
 
 A trailing newline is cut, as the tools do that write such files.
+
+Two kinds are made by code and are refused in a configuration: `url-login:REFERENCE URL` is the URL with the secret, a
+`name:password`, put in; `aws-login:REFERENCE` is the same pair as a shared credentials file of AWS.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from ops.errors import SecretError
 from ops.model import say
 
 KINDS = ("file", "command", "systemd-credential", "env")
+_COMPOSED = ("url-login", "aws-login")
 _COMMAND_SECONDS = 30
 
 
@@ -60,6 +64,8 @@ def kind_of(reference: str) -> str:
 
 def resolve(reference: str, base: Path) -> Secret:
     """The secret behind `reference`; a relative `file:` is taken from `base`. Raises SecretError."""
+    if reference.partition(":")[0] in _COMPOSED:
+        return _composed(reference, base)
     kind = kind_of(reference)
     rest = reference.partition(":")[2]
     if kind == "file":
@@ -74,6 +80,30 @@ def resolve(reference: str, base: Path) -> Secret:
             raise _unreadable(reference, "env")
         return _checked(os.environb[os.fsencode(rest)], reference)
     return _from_command(rest, reference)
+
+
+def url_login(reference: str, url: str) -> str:
+    """The reference of a `rest:https://host/path` URL with the name and password behind `reference` put in."""
+    return f"url-login:{reference} {url}"
+
+
+def aws_login(reference: str) -> str:
+    """The reference of an AWS shared credentials file made of the `key:secret` behind `reference`."""
+    return f"aws-login:{reference}"
+
+
+def _composed(reference: str, base: Path) -> Secret:
+    from urllib.parse import quote
+
+    kind, _, rest = reference.partition(":")
+    inner, _, url = rest.partition(" ") if kind == "url-login" else (rest, "", "")
+    name, colon, password = resolve(inner, base).reveal().partition(b":")
+    if not (name and colon and password) or b"\n" in password:
+        raise _unreadable(inner, "not name:password")
+    if kind == "aws-login":
+        return Secret(b"[default]\naws_access_key_id = " + name + b"\naws_secret_access_key = " + password + b"\n")
+    head, _, tail = url.partition("://")
+    return Secret(f"{head}://{quote(name, safe='')}:{quote(password, safe='')}@{tail}".encode())
 
 
 def _from_file(path: Path, reference: str) -> Secret:

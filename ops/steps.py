@@ -14,7 +14,7 @@ from typing import Any
 
 from ops.errors import GaccongError, PlanRefused
 from ops.model import FileWrite, Step, Text, say
-from ops.run import STOPPED, TIMED_OUT, Command, Runner
+from ops.run import STOPPED, TIMED_OUT, Command, Result, Runner
 from ops.secrets import Secret
 
 Watch = Callable[[Step, str], None]
@@ -44,11 +44,12 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Carrier:
-    """Runs steps with these runners and secrets."""
+    """Runs steps with these runners and secrets. explain: the change's own words for a failed step."""
 
     ask: Callable[[str], Runner]
     secret: Callable[[str], Secret]
     watch: Watch | None = None
+    explain: Callable[[Step, Result], Text | None] | None = None
 
     def carry_out(self, step: Step) -> StepResult:
         """Does one step; failure is a value, not an exception (Ctrl-C passes through)."""
@@ -73,7 +74,8 @@ class Carrier:
         result = self.ask(step.host).run(command, self._watcher(step))
         done = result.code in step.expect and result.feed_code == 0 and not result.cut
         answer = last_object(result.text) if step.keep else None
-        return StepResult(step, done, result.code, result.seconds, answer, _trouble(result.code, result.trouble))
+        said = None if done or self.explain is None else self.explain(step, result)
+        return StepResult(step, done, result.code, result.seconds, answer, said or _trouble(result.code, result.trouble))
 
     def _watcher(self, step: Step) -> Callable[[str], None] | None:
         watch = self.watch

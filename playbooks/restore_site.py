@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from backup.copies import copies, proved, standing
 from backup.restic import Repository, Snapshot, escaped, repository_of
 from backup.stage import stage_of
-from backup.trouble import ResticTrouble
+from backup.trouble import ResticTrouble, explain
 from ops import Context, Plan, PlanRefused, Proof, Site, Step, change, python, say
 from playbooks.parts import notes
 
@@ -38,7 +38,7 @@ class Place:
                       str(self.live), "--kept", str(self.kept), *more)
 
 
-@change("restore_site", settings="backup", clauses=["TN-10.1.b.dr", "TN-10.1.c"])
+@change("restore_site", settings="backup", clauses=["TN-10.1.b.dr", "TN-10.1.c"], explain=explain)
 def restore_site(site: Site, ctx: Context, *, snapshot: str = "") -> Plan:
     """Puts the site's user level back as its newest proved copy has it, or as `snapshot` has it.
 
@@ -193,7 +193,7 @@ def _restore(repository: Repository, snapshot: Snapshot, path: str, root: Path, 
     return Step(
         say("khôi phục {p} vào thư mục tạm {r}", "restore {p} into the temporary folder {r}", p=path, r=root),
         python("playbooks.parts.bring", "--home", str(place.home), "--root", str(root), *ends, "--", *restic),
-        env=repository.env, secrets={"RESTIC_PASSWORD_FILE": repository.password}, timeout=_SECONDS,
+        env=repository.env, secrets=repository.secrets, timeout=_SECONDS,
         undo=_tidy(place.home, root))
 
 

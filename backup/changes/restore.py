@@ -6,10 +6,11 @@ from pathlib import Path
 
 from backup.copies import proved, standing
 from backup.restic import repository_of
+from backup.trouble import explain
 from ops import Context, Plan, PlanRefused, Proof, Site, Step, change, python, say
 
 
-@change("backup.restore", clauses=["TN-10.1.c"], settings="backup")
+@change("backup.restore", clauses=["TN-10.1.c"], settings="backup", explain=explain)
 def restore(site: Site, ctx: Context, *, to: str, set: str = "user", snapshot: str = "") -> Plan:
     """Restores a proved copy of one set into the empty folder `to`, and compares every byte with its manifest.
 

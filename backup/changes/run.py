@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from backup.copies import copies, tags_of
 from backup.found import mark_of
 from backup.restic import DONE, Repository, repository_of
+from backup.source import Desk
 from backup.stage import stage_of
-from backup.trouble import ResticTrouble
+from backup.trouble import ResticTrouble, explain
 from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, python, say
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def nights(site: Site) -> Iterator[Occasion]:
             yield Occasion({"set": name}, found.schedule)
 
 
-@change("backup.run", clauses=["TN-10.1.d.freq", "TN-10.1.d.lvl"], occasions=nights)
+@change("backup.run", clauses=["TN-10.1.d.freq", "TN-10.1.d.lvl"], occasions=nights, explain=explain)
 def run(site: Site, ctx: Context, *, set: str) -> Plan:
     """Copies one set of the site into its repository, and proves the copy.
 
@@ -38,10 +39,11 @@ def run(site: Site, ctx: Context, *, set: str) -> Plan:
     _refuse_remote(site, set, chosen)
     repository = repository_of(ctx)
     stage = stage_of(ctx.home, set)
+    desk = Desk(stage, ctx.hosts, repository, tags_of(site, set, chosen.level), site.id)
     steps = [
         _ready(str(stage), chosen.staged()),
         _found(site, ctx, repository),
-        *(step for source in chosen.source for step in source.stage(stage)),
+        *(step for source in chosen.source for step in source.stage(desk)),
         _manifest(str(stage), repository, chosen),
         _copy(site, str(stage), repository, set, chosen),
     ]
@@ -51,11 +53,12 @@ def run(site: Site, ctx: Context, *, set: str) -> Plan:
 
 
 def _refuse_remote(site: Site, name: str, chosen: BackupSet) -> None:
-    away = next((source.host for source in chosen.source if source.host != "here"), "")
+    away = next((source.host for source in chosen.source if source.host != "here" and not source.reaches), "")
     if away:
         raise PlanRefused(
-            say("bộ {n} lấy dữ liệu từ máy {h}; bản này chỉ sao lưu máy đang chạy gaccong",
-                "set {n} takes from host {h}; this version copies only the machine that gaccong runs on", n=name, h=away),
+            say("bộ {n} lấy dữ liệu từ máy {h}; loại nguồn này chỉ sao lưu được máy đang chạy gaccong",
+                "set {n} takes from host {h}; this kind of source copies only the machine that gaccong runs on", n=name,
+                h=away),
             say("chạy gaccong trên {h}, hoặc bỏ khóa `host` của nguồn này",
                 "run gaccong on {h}, or take the key `host` from that source", h=away), site=site.id)
 
@@ -78,8 +81,8 @@ def _found(site: Site, ctx: Context, repository: Repository) -> Step:
     return Step(
         say("kho sao lưu {r}: có thì dùng, chưa từng có thì tạo", "repository {r}: use it; if there never was one, make it",
             r=repository.at),
-        python("backup.found", "--at", repository.at, "--program", repository.program, "--mark", str(mark)),
-        env=repository.env, secrets={"RESTIC_PASSWORD_FILE": repository.password}, keep=True, timeout=900.0)
+        python("backup.found", "--at", repository.at, "--mark", str(mark), "--", *repository.argv()),
+        env=repository.env, secrets=repository.secrets, keep=True, timeout=900.0)
 
 
 def _refuse_gone(site: Site, ctx: Context, repository: Repository) -> None:

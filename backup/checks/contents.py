@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from backup.blind import blind
-from backup.compare import Comparison, listed, lossy, microseconds
+from backup.compare import Comparison, lossy, microseconds
+from backup.compare import listed as by_listing
 from backup.copies import copies
 from backup.restic import Repository, Snapshot, repository_of
 from backup.stage import MANIFEST, stage_of
@@ -37,7 +38,8 @@ def contents(site: Site, ctx: Context) -> Iterator[Finding]:
 
 def _look(site: Site, ctx: Context, repository: Repository, name: str) -> Finding:
     again = f"gaccong plan backup.run set={name} --site {site.id}"
-    found = repository.snapshots(ctx, "gaccong", f"set={name}", f"site={site.id}")
+    listed = repository.snapshots(ctx, "gaccong", f"set={name}", f"site={site.id}")
+    found = [one for one in listed if not one.stream]
     if not found:
         return Finding(name, Verdict.BROKEN, say("bộ {n}: kho chưa có bản sao nào",
                                                  "set {n}: the repository holds no copy", n=name), next=again)
@@ -50,7 +52,7 @@ def _look(site: Site, ctx: Context, repository: Repository, name: str) -> Findin
                                                  "set {n}: copy {s} holds no manifest", n=name, s=newest.id[:8]),
                        facts={"snapshot": newest.id}, next=again)
     seen = Comparison(stage)
-    judge = listed(entries)
+    judge = by_listing(entries)
     repository.dump(ctx, newest.id, manifest, lambda line: seen.line(line, judge))
     faults = [*_faults(ctx, name, seen, entries, stage), *_not_ours(site, ctx, name, newest, seen)]
     return _finding(name, newest, seen, faults, again)

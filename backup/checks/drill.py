@@ -14,9 +14,10 @@ from backup.compare import Comparison, restored
 from backup.copies import Copy, proved, standing
 from backup.hold import remove
 from backup.restic import Repository, Snapshot, repository_of
+from backup.source import Restored
 from backup.stage import MANIFEST
 from backup.trouble import trouble_of
-from ops import CannotSee, Context, Finding, Site, State, Text, Verdict, check, days, local_day, say
+from ops import CannotSee, Context, Finding, Result, Site, State, Text, Verdict, check, days, local_day, say
 
 _SECONDS = 21600.0
 _SPARE = 256 << 20
@@ -110,6 +111,7 @@ def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, 
     seen = Comparison(snapshot.stage(name))
     judge = restored(root)
     faults: list[Text] = []
+    more: dict[str, float] = {}
     if said:
         faults.append(say("restic báo lỗi: {s}", "restic said: {s}", s=said.splitlines()[-1]))
     if not snapshot.stage(name) or not manifest.is_file():
@@ -120,9 +122,9 @@ def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, 
                 seen.line(line.removesuffix("\n"), judge)
         faults += _compared(seen, copy)
     for source in ctx.settings.set[name].source:
-        faults += source.examine(root, stage)
+        faults += source.examine(Restored(root, stage, root.parent, _no_pour, more))
     unlike = seen.files - seen.right
-    measures = {"seconds": took, "files": seen.right, "bytes": seen.bytes, "wrong_files": seen.count("wrong"),
+    measures = {**more, "seconds": took, "files": seen.right, "bytes": seen.bytes, "wrong_files": seen.count("wrong"),
                 "lost_files": seen.count("lost"), "moving_files": seen.count("moving"),
                 "gone_files": seen.count("gone"), "unlike_files": unlike,
                 "drilled_timestamp_seconds": ctx.now.timestamp()}
@@ -142,6 +144,10 @@ def _judge(ctx: Context, name: str, copy: Copy, snapshot: Snapshot, root: Path, 
         text = say("bộ {n}: khôi phục đủ {f} tệp, đúng từng byte, trong {s} giây (bản sao {id})",
                    "set {n}: all {f} files restored, right to the byte, in {s} seconds (copy {id})", **done)
     return Finding(name, Verdict.MET, text, measures, facts)
+
+
+def _no_pour(name: str, *_: object, **__: object) -> Result:
+    raise CannotSee(say("chưa nạp được bản kết xuất {n}", "dump {n} cannot be loaded yet", n=name))
 
 
 def _compared(seen: Comparison, copy: Copy) -> Iterator[Text]:

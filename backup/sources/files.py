@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from backup.restic import below
-from backup.source import BaseSource
+from backup.source import BaseSource, Restored
 from ops import Place, Text, fault, say
 
 _ODD = re.compile(r"[\[\]\\!]|\*\*|/$")
@@ -54,10 +54,10 @@ class Source(BaseSource):
         made = [below(str(path), pattern) for pattern in self.exclude for path in self.paths]
         return tuple(dict.fromkeys(made))
 
-    def examine(self, root: Path, stage: Path) -> Iterable[Text]:
+    def examine(self, copy: Restored) -> Iterable[Text]:
         """Each path must be there again, and hold something."""
         for path in self.paths:
-            there = root / path.relative_to("/")
+            there = copy.root / path.relative_to("/")
             if not there.exists():
                 yield say("không có {p} trong bản khôi phục", "{p} is not in the restored copy", p=path)
             elif there.is_dir() and not any(there.iterdir()):

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from backup.source import PART_DONE, BaseSource, Name, read_note, write_note
+from backup.source import PART_DONE, BaseSource, Desk, Name, Restored, read_note, write_note
 from ops import Place, Step, Text, python, say
 
 _SECONDS = 10800.0
@@ -38,21 +38,21 @@ class Source(BaseSource):
         """The copy and its note."""
         return (f"{self.name}.sqlite", f"{self.name}.note.json")
 
-    def stage(self, stage: Path) -> list[Step]:
+    def stage(self, desk: Desk) -> list[Step]:
         """One step: copy, check, count, note."""
         why = say("chép cơ sở dữ liệu {n} vào nơi tạm và đếm bản ghi", "copy database {n} to the stage and count rows",
                   n=self.name)
         queries = [part for name, sql in sorted(self.queries.items()) for part in ("--query", f"{name}={sql}")]
-        argv = python("backup.sources.sqlite", "--name", self.name, "--path", str(self.path), "--stage", str(stage),
+        argv = python("backup.sources.sqlite", "--name", self.name, "--path", str(self.path), "--stage", str(desk.folder),
                       *queries)
         return [Step(why, argv, expect=(0, PART_DONE), keep=True, timeout=_SECONDS)]
 
-    def examine(self, root: Path, stage: Path) -> Iterable[Text]:
+    def examine(self, copy: Restored) -> Iterable[Text]:
         """The restored copy must open, be sound, and count what it counted when it was made."""
-        copy, note = stage / f"{self.name}.sqlite", stage / f"{self.name}.note.json"
+        database, note = copy.stage / f"{self.name}.sqlite", copy.stage / f"{self.name}.note.json"
         try:
             noted = read_note(note)
-            sound, counts = answers(copy, self.queries)
+            sound, counts = answers(database, self.queries)
         except (OSError, ValueError) as error:
             yield say("cơ sở dữ liệu {n} không mở được: {e}", "database {n} cannot be opened: {e}", n=self.name, e=error)
             return

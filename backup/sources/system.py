@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from backup.source import PART_DONE, BaseSource, Name, read_note, write_note
+from backup.source import PART_DONE, BaseSource, Desk, Name, Restored, read_note, write_note
 from ops import Place, Step, Text, python, say
 
 _QUERY = ("dpkg-query", "--show", "--showformat", "${db:Status-Abbrev}\t${binary:Package}\t${Version}\n")
@@ -40,21 +40,21 @@ class Source(BaseSource):
         """One note with all that is no file."""
         return (f"{self.name}.note.json",)
 
-    def stage(self, stage: Path) -> list[Step]:
+    def stage(self, desk: Desk) -> list[Step]:
         """One step: packages, certificates, note."""
         why = say("ghi danh mục gói phần mềm và chứng thư", "note the packages and certificates")
         chosen = ("--packages",) if self.packages else ()
         named = [part for path in self.certificates for part in ("--certificates", str(path))]
-        argv = python("backup.sources.system", "--name", self.name, "--stage", str(stage), *chosen, *named)
+        argv = python("backup.sources.system", "--name", self.name, "--stage", str(desk.folder), *chosen, *named)
         return [Step(why, argv, expect=(0, PART_DONE), keep=True, timeout=300.0)]
 
-    def examine(self, root: Path, stage: Path) -> Iterable[Text]:
+    def examine(self, copy: Restored) -> Iterable[Text]:
         """The paths must be there again and the package list must not be empty."""
         for path in self.paths:
-            if not (root / path.relative_to("/")).exists():
+            if not (copy.root / path.relative_to("/")).exists():
                 yield say("không có {p} trong bản khôi phục", "{p} is not in the restored copy", p=path)
         try:
-            noted = read_note(stage / f"{self.name}.note.json")
+            noted = read_note(copy.stage / f"{self.name}.note.json")
         except (OSError, ValueError) as error:
             yield say("không đọc được ghi chú hệ thống: {e}", "the system note cannot be read: {e}", e=error)
             return

@@ -95,6 +95,10 @@ def show(session: Session, prepared: "Prepared") -> None:
                 emit(f"{sign} {shlex.join(one.argv)}")
     proofs = ", ".join(f"{proof.check}({', '.join(proof.subjects)})" for proof in prepared.plan.proofs) or "–"
     emit({"vi": f"  chứng minh bằng: {proofs}", "en": f"  proved by: {proofs}"}[lang])
+    if prepared.plan.rule:
+        told = prepared.plan.rule.in_(lang)
+        emit({"vi": f"  quy tắc (duyệt thường xuyên là duyệt quy tắc này): {told}",
+              "en": f"  rule (a standing approval is given to this): {told}"}[lang])
     emit(f"  digest {prepared.digest}")
     command = session.paste(f"gaccong apply {prepared.digest[:16]}")
     change = session.catalog.duties.get(prepared.change)

@@ -2,20 +2,19 @@
 
     python -m playbooks.parts.bring --home HOME --root /srv/.khoi-phuc-1a2b3c4d [--live /srv/www --kept ...] -- restic ...
 
-`--target` is added here: the folder by its descriptor. RESTIC_PASSWORD_FILE names a descriptor, which is handed on.
+`--target` is added here: the folder by its descriptor. Secrets are descriptors named in variables; they are handed on.
 Safe to run again until the exchange: what an earlier run restored is removed first.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from backup import hold
+from backup.found import handed_on
 from playbooks.parts import notes
 
 _SECONDS = 21500.0
@@ -43,10 +42,7 @@ def bring(home: Path, root: Path, live: str, kept: str, argv: list[str]) -> int:
 
 
 def _restic(argv: list[str], held: int) -> int:
-    descriptors = [held]
-    with suppress(ValueError):
-        descriptors.append(int(os.environ.get("RESTIC_PASSWORD_FILE", "").removeprefix("/dev/fd/")))
-    return subprocess.run(argv, pass_fds=descriptors, stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False).returncode
+    return subprocess.run(argv, pass_fds=[held, *handed_on()], stdin=subprocess.DEVNULL, timeout=_SECONDS, check=False).returncode
 
 
 def main(arguments: list[str] | None = None) -> int:

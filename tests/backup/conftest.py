@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backup.room import Room, make_template
+from tests.backup.room import NEWER, Room, make_template
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,12 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def room(tmp_path: Path, template: Path) -> Room:
     """A site with a repository of its own."""
     return Room(tmp_path, template)
+
+
+@pytest.fixture(params=["restic", NEWER], ids=["old", "newer"])
+def each(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Room:
+    """The same room with Debian's restic and with a newer one: what must hold for both is tested with this."""
+    return Room(tmp_path, template, program=request.param)
 
 
 @pytest.fixture

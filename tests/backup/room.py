@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from backup.changes.run import run
 from backup.checks.contents import contents
 from backup.checks.integrity import integrity
 from backup.settings import Settings
+from backup.trouble import explain
 from ops.duty import Context
 from ops.model import Evidence, Finding, Plan, Site, State, Step
 from ops.moment import stamp
@@ -29,6 +31,8 @@ from ops.steps import Carrier, StepResult, undo_order
 from tests.backup.fastkey import rewrap
 from tests.kit import NOW, Bare, make_context, make_site
 
+NEWER = str(Path(sys.executable).parent / "restic-newer")
+"""The newer restic that `./setup test` unpacks; Debian 12's own is `restic` (0.14)."""
 PASSWORD = b"thu-nghiem-khong-that"
 CHECKS = {"backup.contents": contents, "backup.integrity": integrity}
 
@@ -72,6 +76,7 @@ class Room:
     now: datetime = NOW
     thresholds: dict[str, float] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
+    program: str = "restic"
 
     def __post_init__(self) -> None:
         self.ledger = Ledger()
@@ -100,7 +105,7 @@ class Room:
         ]}
         system = {"level": "system", "schedule": "0 2 * * *", "source": [
             {"kind": "system", "paths": [str(self.etc)], "packages": True}]}
-        body = {"repository": str(self.repository), "password": "file:mat-khau", "set": {"user": user, "system": system},
+        body = {"repository": str(self.repository), "password": "file:mat-khau", "restic": self.program, "set": {"user": user, "system": system},
                 **self.more, **more}
         return Settings.model_validate(body, context={"base": self.tmp})
 
@@ -113,7 +118,7 @@ class Room:
 
     def carry(self, steps: tuple[Step, ...]) -> list[StepResult]:
         """Runs steps to the first that fails, as the engine does."""
-        carrier = Carrier(lambda host: Here(), lambda reference: resolve(reference, self.tmp))
+        carrier = Carrier(lambda host: Here(), lambda reference: resolve(reference, self.tmp), explain=explain)
         results: list[StepResult] = []
         for step in steps:
             results.append(carrier.carry_out(step))
@@ -148,7 +153,7 @@ class Room:
     def restic(self, *args: str, code: int = 0) -> str:
         """Runs restic by hand on the repository."""
         done = subprocess.run(
-            ["restic", "-r", str(self.repository), "--password-file", str(self.tmp / "mat-khau"), "--no-cache", *args],
+            [self.program, "-r", str(self.repository), "--password-file", str(self.tmp / "mat-khau"), "--no-cache", *args],
             capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"], "HOME": str(self.tmp)})
         assert done.returncode == code, done.stderr
