@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from backup.copies import copies, tags_of
 from backup.found import mark_of
-from backup.restic import DONE, Repository, repository_of
+from backup.restic import DONE, Repository, repository_of, version
 from backup.source import Desk
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble, explain
@@ -38,6 +38,7 @@ def run(site: Site, ctx: Context, *, set: str) -> Plan:
                           say("các bộ: {k}", "sets: {k}", k=known), site=site.id)
     _refuse_remote(site, set, chosen)
     repository = repository_of(ctx)
+    version(ctx, repository.program)
     stage = stage_of(ctx.home, set)
     desk = Desk(stage, ctx.hosts, repository, tags_of(site, set, chosen.level), site.id)
     steps = [
