@@ -281,3 +281,48 @@ def test_ctrl_c_takes_back_half_done_work_but_not_whole_work(
         act(world)
     assert world.lines("outcome")[0].body["outcome"] == outcome
     assert (tmp_path / "opened-again").exists() is undone and world.verified()
+
+
+def test_a_standing_approval_of_a_rule_outlives_the_steps_that_follow_from_it(tmp_path: Path) -> None:
+    rule, turn = [say("giữ 7 bản", "keep 7")], [0]
+
+    @change("t.rule", clauses=["TN-7.2"], settings="t", occasions=lambda site: [Occasion({}, "* * * * *")])
+    def work(site, ctx):  # type: ignore[no-untyped-def]
+        """Does what the rule says."""
+        turn[0] += 1
+        return Plan(TITLE, (shell(f"turn {turn[0] // 10}", f"echo {turn[0] // 10}"),), (), rule[0])
+
+    world = World(tmp_path, [work])
+    prepared = world.actor.plan(world.site, "t.rule", {})
+    assert prepared.standing != prepared.digest and plan_of(plan_json(prepared.plan)) == prepared.plan
+    world.actor.approve(prepared, "Trần Thị B", standing=True)
+    turn[0] = 20
+    later = world.actor.plan(world.site, "t.rule", {})
+    assert later.digest != prepared.digest and world.actor.standing(later) == "Trần Thị B"
+    assert world.actor.act(later, "Trần Thị B", standing=True).outcome is Outcome.UNPROVED
+    rule[0] = say("giữ 1 bản", "keep 1")
+    assert world.actor.standing(world.actor.plan(world.site, "t.rule", {})) == ""
+
+
+def test_one_approval_of_a_plan_with_a_rule_is_for_its_steps_alone(tmp_path: Path) -> None:
+    @change("t.rule", clauses=["TN-7.2"], settings="t")
+    def work(site, ctx):  # type: ignore[no-untyped-def]
+        """Does what the rule says."""
+        return Plan(TITLE, (shell("turn", "true"),), (), say("giữ 7 bản", "keep 7"))
+
+    world = World(tmp_path, [work])
+    prepared = world.actor.plan(world.site, "t.rule", {})
+    world.actor.approve(prepared, "Trần Thị B", standing=False)
+    assert world.actor.standing(world.actor.plan(world.site, "t.rule", {})) == ""
+
+
+def test_a_change_says_what_a_failed_step_of_its_own_means(tmp_path: Path) -> None:
+    @change("t.work", clauses=["TN-7.2"], settings="t",
+            explain=lambda step, result: say("đĩa đầy", "full disk") if result.code == 7 else None)
+    def work(site, ctx, *, code="7"):  # type: ignore[no-untyped-def]
+        """Fails."""
+        return Plan(TITLE, (shell("fail", f"echo raw >&2; exit {code}"),))
+
+    world = World(tmp_path, [work])
+    assert "đĩa đầy" in world.actor.act(world.actor.plan(world.site, "t.work", {}), "B").detail.vi
+    assert "raw" in world.actor.act(world.actor.plan(world.site, "t.work", {"code": "8"}), "B").detail.vi

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -70,3 +72,23 @@ def test_the_current_folder_is_never_searched_for_programs(monkeypatch: pytest.M
 def test_a_failing_feed_is_not_success() -> None:
     result = HERE.run(Command(("cat",), feed=("sh", "-c", "echo half; exit 3")))
     assert result.code == 0 and result.feed_code == 3 and not result.ok
+
+
+def test_a_sink_takes_the_bytes_as_they_come_and_may_end_it() -> None:
+    got = bytearray()
+    result = Here().run(Command((sys.executable, "-c", "import os; os.write(1, bytes(range(256)) * 40000)"),
+                                sink=got.extend))
+    assert result.ok and bytes(got) == bytes(range(256)) * 40000 and result.stdout == b""
+
+    def full(chunk: bytes) -> None:
+        raise OSError("no room")
+
+    with pytest.raises(OSError, match="no room"):
+        Here().run(Command(("sh", "-c", "echo x; sleep 977"), sink=full))
+    assert not subprocess.run(["pgrep", "-f", "sleep 977"], capture_output=True, timeout=10).stdout
+
+
+def test_what_holds_a_secret_is_nobody_elses_to_read() -> None:
+    told = Here().run(Command(("sh", "-c", 'stat -L -c %a "$WORD"; cat "$WORD"; cat "$WORD"'),
+                              secrets={"WORD": Secret(b"kin")}))
+    assert told.text == "600\nkinkin"  # ssh, libpq and MariaDB's programs refuse anything wider
