@@ -118,25 +118,11 @@ class Comparison:
 
 def lossy(path: bytes) -> str:
     """A path as restic's JSON gives it: every byte that is no UTF-8 becomes U+FFFD."""
-    text = path.decode("utf-8", "surrogateescape")
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        text = path.decode("utf-8", "surrogateescape")
     return "".join("\ufffd" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
-
-
-def listed(found: dict[str, tuple[str, int, int]]) -> Callable[[bytes, Entry], str]:
-    """Judge by a listing: lossy path -> (type, size, mtime in microseconds)."""
-
-    def judge(path: bytes, entry: Entry) -> str:
-        there = found.get(lossy(path))
-        if there is None:
-            return absent(path, entry)
-        kind, size, mtime = there
-        if entry["kind"] in ("file", "dir", "symlink") and kind != entry["kind"]:
-            return "moving"
-        if entry["kind"] == "file" and (size != entry["size"] or mtime != entry["mtime_ns"] // 1000):
-            return "moving"
-        return ""
-
-    return judge
 
 
 def restored(root: Path) -> Callable[[bytes, Entry], str]:

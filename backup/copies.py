@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,7 +41,30 @@ def copies(site: Site, ctx: Context, *, since: datetime | None = None) -> list[C
     """Every copy of the site that the ledger knows, proved or not, oldest first."""
     lines = ctx.view.evidence(site.id, kind="outcome", duty="backup.run", since=since)
     found = (_copy(line.body, line.time, line.id) for line in lines)
-    return [copy for copy in found if copy is not None]
+    names = renamed(site, ctx)
+    return [_under(copy, names) for copy in found if copy is not None]
+
+
+def renamed(site: Site, ctx: Context) -> dict[str, str]:
+    """Old id -> present id of the snapshots that `backup.heal` brought back from a second place."""
+    names: dict[str, str] = {}
+    for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.heal"):
+        for step in line.body.get("steps", ()):
+            answer = step.get("answer")
+            new = answer.get("renamed", {}) if isinstance(answer, dict) else {}
+            names = {old: str(new.get(now, now)) for old, now in names.items()} | {str(old): str(now) for old, now in new.items()}
+    return names
+
+
+def _under(copy: Copy, names: Mapping[str, str]) -> Copy:
+    """The copy with the ids that its snapshots bear now."""
+    if not names:
+        return copy
+
+    def now(was: str) -> str:
+        return next((new for old, new in names.items() if was and old.startswith(was)), was)
+
+    return replace(copy, snapshot=now(copy.snapshot), streams={name: now(one) for name, one in copy.streams.items()})
 
 
 def proved(site: Site, ctx: Context, *, since: datetime | None = None) -> list[Copy]:

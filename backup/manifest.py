@@ -37,6 +37,9 @@ from backup.stage import MANIFEST
 _SAME = ("size", "mtime_ns", "ctime_ns", "inode")
 _RACY_NS = 2_000_000_000
 _BLOCK = 1 << 20
+_LETTER = (rb"(?>[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|"
+           rb"\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^/])")
+"""What restic's `?` stands for: one letter of UTF-8, or one byte that is none. Never half a letter (hence atomic)."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"),
 )
@@ -88,7 +91,7 @@ def _regex(pattern: str) -> bytes:
             at += 1
             made += re.escape(data[at : at + 1])
         else:
-            made += {b"*": rb"[^/]*", b"?": rb"[^/]"}.get(sign, re.escape(sign))
+            made += {b"*": rb"[^/]*", b"?": _LETTER}.get(sign, re.escape(sign))
         at += 1
     return made
 

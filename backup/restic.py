@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from backup import cache
 from backup.places import FIRST
 from backup.ssh import chain, command, secrets_of
 from backup.trouble import ResticTrouble, kind_of, trouble_of
@@ -47,13 +48,18 @@ READ_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One copy as the repository lists it. `id` is the full 64-digit name; times are UTC."""
+    """One copy as the repository lists it. `id` is the full 64-digit name; times are UTC.
+
+    tree: the hash of all that it holds. original: the snapshot of another place that it was brought from, or "".
+    """
 
     id: str
     time: datetime
     host: str
     tags: tuple[str, ...]
     paths: tuple[str, ...]
+    tree: str = ""
+    original: str = ""
 
     def tag(self, name: str) -> str:
         """The value of the tag `name=value`, or ""."""
@@ -113,7 +119,7 @@ class Repository:
         inside = self.login and self.at.startswith("rest:")
         at = () if inside else ("-r", self.at)
         ca = ("--cacert", self.ca) if self.ca else ()
-        ssh = ("-o", f"sftp.command={shlex.join(command(self.hosts, '-s', 'sftp'))}") if self.hosts else ()
+        ssh = ("-o", _option(f"sftp.command={shlex.join(command(self.hosts, '-s', 'sftp'))}")) if self.hosts else ()
         return (self.program, *at, *ca, *ssh, *args)
 
     def step(self, why: Text, *args: str, expect: tuple[int, ...] = (0,), keep: bool = False, timeout: float = 21600.0,
@@ -123,13 +129,15 @@ class Repository:
                     timeout=timeout, undo=undo)
 
     def run(self, ctx: Context, *args: str, timeout: float = READ_SECONDS,
-            on_line: Callable[[str], None] | None = None) -> Result:
-        """Runs restic now and returns whatever it said. Raises MissingTool; the exit code is the caller's to judge."""
+            on_line: Callable[[str], None] | None = None, sink: Callable[[bytes], None] | None = None) -> Result:
+        """Runs restic now and returns whatever it said. Raises MissingTool; the exit code is the caller's to judge.
+
+        sink: takes standard output as it comes, byte for byte (`dump`).
+        """
         version(ctx, self.program)
-        for folder in ("cache", "tmp"):
-            (self.home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+        args = (*args, *cache.options(self.home))
         secrets = {name: ctx.secret(reference) for name, reference in self.secrets.items()}
-        asked = Command(self.argv(*args), env=self.env, secrets=secrets, timeout=timeout)
+        asked = Command(self.argv(*args), env=self.env, secrets=secrets, timeout=timeout, sink=sink)
         return ctx.ask("here").run(asked, on_line)
 
     def ask(self, ctx: Context, *args: str, timeout: float = READ_SECONDS,
@@ -156,10 +164,10 @@ class Repository:
             raise
         return True
 
-    def snapshots(self, ctx: Context, *tags: str) -> list[Snapshot]:
+    def snapshots(self, ctx: Context, *tags: str, timeout: float = READ_SECONDS) -> list[Snapshot]:
         """The copies that carry all of `tags`, oldest first. restic leaves damaged ones out without a word."""
         wanted = ("--tag", ",".join(tags)) if tags else ()
-        result = self.ask(ctx, "snapshots", "--json", *wanted)
+        result = self.ask(ctx, "snapshots", "--json", *wanted, timeout=timeout)
         return sorted(map(_snapshot, json.loads(result.stdout or b"[]") or []), key=lambda found: found.time)
 
     def listing(self, ctx: Context, snapshot: str, each: Callable[[dict[str, Any]], None]) -> None:
@@ -185,17 +193,21 @@ def repository_of(ctx: Context, place: str = FIRST) -> Repository:
     hosts: tuple[Host, ...] = ()
     if where.kind == "sftp" and "@" not in at:
         name = at.split(":", 2)[1]
-        hosts = tuple(chain(name, ctx.hosts))
-        at = f"sftp:{hosts[0].user}@{hosts[0].address}:{at.split(':', 2)[2]}"
+        hosts = tuple(chain(name, ctx.hosts))  # restic is told the name alone: our ssh knows the way
     return Repository(at, where.password, ctx.settings.restic, ctx.home, where.login or "",
                       str(where.ca or ""), hosts)
+
+
+def _option(value: str) -> str:
+    """A value of `-o` as restic reads it: as a line of CSV, in which commas and quotes need quoting."""
+    return '"' + value.replace('"', '""') + '"'
 
 
 def _snapshot(body: Mapping[str, Any]) -> Snapshot:
     # restic writes nanoseconds; fromisoformat takes six digits
     time = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", str(body["time"])))
     return Snapshot(str(body["id"]), time, str(body.get("hostname", "")), tuple(body.get("tags") or ()),
-                    tuple(body.get("paths") or ()))
+                    tuple(body.get("paths") or ()), str(body.get("tree", "")), str(body.get("original", "")))
 
 
 _VERSIONS: dict[tuple[str, int, int], Version] = {}

@@ -67,6 +67,8 @@ class BaseSource(Strict):
     """One `[[site.X.backup.set.NAME.source]]`. A kind that can fetch from another machine sets `reaches`."""
 
     reaches: ClassVar[bool] = False
+    programs: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """(program, Debian package) that copying or drilling this kind needs; `gaccong doctor` looks for them."""
     kind: str
     host: str = "here"
 
@@ -89,6 +91,10 @@ class BaseSource(Strict):
     def stage(self, desk: Desk) -> list[Step]:
         """Steps that put this source's files into the stage folder, or stream its dumps into the repository."""
         return []
+
+    def needed(self) -> tuple[str, ...]:
+        """restic patterns of what `examine` must find whole even when a drill restores only a sample."""
+        return ()
 
     def examine(self, copy: Restored) -> Iterable[Text]:
         """What is wrong with a restored copy."""

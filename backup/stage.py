@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from backup import cache
+
 MANIFEST = "manifest.jsonl"
 
 
@@ -20,10 +22,8 @@ def stage_of(home: Path, set_name: str) -> Path:
 
 
 def ready(stage: Path, keep: set[str]) -> list[str]:
-    """Makes the folder (0700) with restic's cache and temporary folders beside it; gives the names that were removed."""
-    home = stage.parent.parent
-    for folder in (home / "cache", home / "tmp", stage):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Makes the folder (0700), takes away what is not kept, and gives the names that were removed."""
+    stage.mkdir(mode=0o700, parents=True, exist_ok=True)
     removed = []
     for entry in sorted(stage.iterdir()):
         if entry.name in keep or entry.name == MANIFEST:
@@ -45,8 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     if given.stage.parent.name != "stage" or not given.stage.is_absolute() or given.stage.is_symlink():
         print(f"not a stage folder: {given.stage}", file=sys.stderr)
         return 2
+    home = given.stage.parent.parent
     for name in ready(given.stage, set(given.keep)):
         print(f"removed {name}")
+    free = min(cache.ready(home), shutil.disk_usage(given.stage).free)
+    if free < cache.LEAST:  # restic would retry for a quarter of an hour, or spoil its cache
+        print(f"no space left: {free >> 10} KiB free at {home}, {cache.LEAST >> 10} needed; free some room there",
+              file=sys.stderr)
+        return 1
     return 0
 
 

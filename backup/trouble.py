@@ -12,6 +12,7 @@ import re
 import socket
 from dataclasses import dataclass
 
+from backup.ssh import explained
 from ops import STOPPED, TIMED_OUT, CannotSee, Result, Step, Text, say
 
 _LOCK = re.compile(r"locked (?:exclusively )?by PID (\d+) on (\S+)")
@@ -49,14 +50,21 @@ class Lock:
         return False
 
 
+_LOGIN = ("signature we calculated does not match", "access key id you provided does not exist", "invalidaccesskeyid",
+          "signaturedoesnotmatch", "401 unauthorized", "http response (401)")
+_RETRIED = ("login", "disk_full", "permission", "server", "unreachable")
+"""What a newer restic tries again for a quarter of an hour, so that only its time limit ends it."""
+_FULL = re.compile(r"(/[^:]+): (?:no space left on device|disk quota exceeded)", re.I)
 # in this order: "permission denied" and an unreachable host also come with "is there a repository", a full disk with "unable to create lock"
 _SIGNS: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("password", 12, ("wrong password or no key found",)),
+    ("login", 0, _LOGIN),
     ("disk_full", 0, ("no space left on device", "disk quota exceeded")),
-    ("permission", 0, ("permission denied", "read-only file system", "operation not permitted")),
+    ("permission", 0, ("permission denied", "read-only file system", "operation not permitted", "http response (403)")),
     ("locked", 11, ("already locked",)),
+    ("server", 0, ("http response (5", "http response (429)")),
     ("unreachable", 0, ("connection refused", "no such host", "i/o timeout", "network is unreachable",
-                        "connection reset", "context deadline exceeded")),
+                        "connection reset", "context deadline exceeded", '": eof', "no route to host", "broken pipe")),
     ("no_repository", 10, ("is there a repository at the following location", "repository does not exist",
                            "unable to open config file")),
     ("damaged", 0, ("repository contains errors", "ciphertext verification failed", "does not match id",
@@ -75,6 +83,13 @@ def kind_of(code: int, said: str) -> str:
     return next((kind for kind, _, signs in _SIGNS if any(sign in lower for sign in signs)), "unknown")
 
 
+def _line(kind: str, said: str) -> str:
+    """Of what restic said, while it tried again and again, the last line that tells the kind; all of it without one."""
+    signs = next((signs for name, _, signs in _SIGNS if name == kind), ()) if kind in _RETRIED else ()
+    lines = [line.strip() for line in said.splitlines() if any(sign in line.lower() for sign in signs)]
+    return lines[-1] if lines else said
+
+
 def lock_of(said: str) -> Lock | None:
     """The holder named in restic's message, if it names one."""
     holder = _LOCK.search(said)
@@ -87,7 +102,16 @@ def lock_of(said: str) -> Lock | None:
 def trouble_of(result: Result, repository: str) -> ResticTrouble:
     """The error behind a failed run of restic on `repository` (a path or URL, shown to the reader)."""
     said = result.trouble
+    told = explained(said, repository.split(":")[1]) if repository.startswith("sftp:") else None
+    if told is not None and result.code != TIMED_OUT:
+        return ResticTrouble("unreachable", *told)
     kind = kind_of(result.code, said)
+    if kind == "timeout" and kind_of(1, said) in _RETRIED:
+        kind = kind_of(1, said)
+    said = _line(kind, said)
+    full = _FULL.search(said) if kind == "disk_full" else None
+    if full and not full.group(1).startswith(f"{repository}/"):
+        repository, kind = full.group(1), "scratch_full"
     if kind == "locked":
         return _locked(lock_of(said), repository, said)
     what, mend = _SAYINGS.get(kind, _SAYINGS["unknown"])
@@ -139,10 +163,26 @@ _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
         ("kiểm tra tham chiếu `password` trong [site.….backup]; mật khẩu giấy cất ở nơi an toàn có khớp không",
          "check the reference `password` in [site.….backup] against the copy that is kept safe elsewhere"),
     ),
+    "login": (
+        ("máy chứa kho sao lưu {r} không nhận tên và mật khẩu (hoặc khóa S3) của khóa `login`",
+         "the server of repository {r} does not take the name and password (or the S3 key) of key `login`"),
+        ("kiểm tra tệp của `login`: một dòng tên:mật-khẩu (S3: khóa:bí-mật)",
+         "check the file of `login`: one line name:password (S3: key:secret)"),
+    ),
     "disk_full": (
         ("hết dung lượng ở nơi chứa kho sao lưu {r}", "no space left where repository {r} lives"),
         ("giải phóng hoặc mở rộng ổ đĩa rồi chạy lại; các bản sao cũ vẫn còn nguyên",
          "free or add space, then run again; earlier copies are not harmed"),
+    ),
+    "scratch_full": (
+        ("hết dung lượng ở {r}", "no space left at {r}"),
+        ("giải phóng hoặc mở rộng ổ đĩa ở đó rồi chạy lại; kho sao lưu không bị ảnh hưởng",
+         "free or add space there, then run again; the repository is not harmed"),
+    ),
+    "server": (
+        ("máy chứa kho sao lưu {r} trả lời lỗi: {said}", "the server of repository {r} answers with an error: {said}"),
+        ("xem nhật ký của máy chứa kho; chạy lại khi máy đã trả lời bình thường",
+         "see the storage server's log; run again when it answers as it should"),
     ),
     "permission": (
         ("không có quyền với kho sao lưu {r}: {said}", "no permission on repository {r}: {said}"),

@@ -15,6 +15,7 @@ _UNITS: dict[str, tuple[str, float]] = {
 }
 _RESERVED = {"total": "all", "count": "number", "sum": "added", "bucket": "group", "created": "made", "info": "about"}
 """Endings that Prometheus keeps for counters, histograms and infos, and what stands here instead."""
+_COUNTS = {"per", "this", "rolling"}
 _TYPES = {"gauge", "counter", "histogram", "summary", "untyped"}
 
 
@@ -22,12 +23,13 @@ _TYPES = {"gauge", "counter", "histogram", "summary", "untyped"}
 def metric_unit(name: str) -> tuple[str, float]:
     """(name, factor) in base units: `tls_days_left` -> (`tls_left_seconds`, 86400). The value times factor goes out.
 
-    A rate ("days_per_week") is left as it is: its number has no base unit to turn into.
+    A rate ("days_per_week") and a count ("days_this_week", "days_rolling_7") are left as they are: their numbers have no
+    base unit to turn into.
     """
     parts = [part for part in name.split("_") if part not in _TYPES]
     factor = 1.0
     found = [at for at, part in enumerate(parts) if part in _UNITS]
-    if found and "per" not in parts:
+    if found and not _COUNTS & set(parts):
         base, factor = _UNITS[parts[found[-1]]]
         del parts[found[-1]]
         parts.append(base)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,6 +34,7 @@ from ops.moment import local_day, stamp, utcnow
 from ops.policy import Policy
 from ops.run import Here, Runner
 from ops.schedule import check_due
+from ops.scratch import Scratch, take
 from ops.secrets import Secret
 from ops.store import Store, Writer
 
@@ -94,14 +93,12 @@ class Engine:
     @contextmanager
     def context(self, site: Site, duty: Duty, now: datetime, subjects: Sequence[str] = ()) -> Iterator[Context]:
         """A context for one duty; its scratch folder is removed afterwards."""
-        made: list[Path] = []
+        made: list[Scratch] = []
 
         def scratch() -> Path:
             if not made:
-                root = self.config.state / "scratch"
-                private_folder(root)
-                made.append(Path(tempfile.mkdtemp(dir=root, prefix=f"{site.id}-")))
-            return made[0]
+                made.append(take(self.config.state / "scratch", site.id))
+            return made[0].path
 
         home = self.config.state / "sites" / site.id
         private_folder(home)
@@ -123,7 +120,7 @@ class Engine:
             )
         finally:
             for place in made:
-                shutil.rmtree(place, ignore_errors=True)
+                place.give_back()
 
     def ask(self, name: str, keep: tuple[int, ...] = ()) -> Runner:
         """A runner for a host of the configuration; connections are kept while the engine lives."""

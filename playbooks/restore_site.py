@@ -6,21 +6,25 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from backup.copies import copies, proved, standing
-from backup.restic import Repository, Snapshot, escaped, repository_of
+from backup.copies import Copy, copies, proved, standing
+from backup.pick import ID, path_in, picked, until
+from backup.restic import Repository, Snapshot, can, escaped, repository_of, version
+from backup.servers.dumping import Dumping
+from backup.sources.sqlite import Source as Sqlite
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble, explain
 from ops import Context, Plan, PlanRefused, Proof, Site, Step, change, python, say
-from playbooks.parts import notes
+from playbooks.parts import databases, notes
 
 if TYPE_CHECKING:
     from backup.settings import BackupSet
 
 _SECONDS = 21600.0
+_FILES = ("files", "wordpress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +42,105 @@ class Place:
                       str(self.live), "--kept", str(self.kept), *more)
 
 
-@change("restore_site", settings="backup", clauses=["TN-10.1.b.dr", "TN-10.1.c"], explain=explain)
-def restore_site(site: Site, ctx: Context, *, snapshot: str = "") -> Plan:
-    """Puts the site's user level back as its newest proved copy has it, or as `snapshot` has it.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of one set is to be restored. copy: None where the ledger knows nothing of it; only: one path, "" for all."""
 
-    Each path is restored beside the live one into a private folder, compared with the manifest that the ledger noted, and
-    exchanged with the live one in one moment; the old one is kept as `.NAME.truoc-khoi-phuc-DIGITS`. What an interrupted
-    restore left is finished first. Raises PlanRefused: no such copy, repository trouble, not enough room.
+    name: str
+    snapshot: Snapshot
+    copy: Copy | None
+    listed: tuple[Snapshot, ...]
+    only: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of room that it takes, as far as known."""
+        return 0 if self.copy is None or self.only else self.copy.bytes
+
+    def stream(self, name: str) -> str:
+        """The snapshot with the dump `name` of the same night, or "". Its hash is compared in any case."""
+        if self.copy is not None:
+            return self.copy.streams.get(name, "")
+        before = [one for one in self.listed if one.stream == name and one.tag("set") == self.name
+                  and one.time <= self.snapshot.time]
+        return before[-1].id if before else ""
+
+
+@dataclass
+class Work:
+    """Steps by kind: bringing and checking first, then every exchange, one close after the other, then clearing up."""
+
+    ready: list[Step]
+    swaps: list[Step]
+    roots: list[Path]
+    last: list[Step]
+
+
+@change("restore_site", settings="backup", clauses=["TN-10.1.b.dr", "TN-10.1.c"], explain=explain)
+def restore_site(site: Site, ctx: Context, *, set: str = "", at: str = "", path: str = "") -> Plan:
+    """Puts the site's user level back as its newest proved copy has it: files, SQLite, MariaDB, PostgreSQL.
+
+    set: only this set. at: the copy, by id or by a Vietnamese time (the newest proved one not after it). path: only this
+    file or folder. Each path and database is restored beside the live one, compared with what the ledger noted, and
+    exchanged with it; the old one is kept. What an interrupted restore left is finished first. Raises PlanRefused: no
+    such copy or path, repository trouble, not enough room, a database that cannot be exchanged from here.
     """
     repository = repository_of(ctx)
     try:
-        chosen = _chosen(site, ctx, repository, snapshot)
+        chosen = _chosen(site, ctx, repository, set, at, path)
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
-    steps: list[Step] = list(_unfinished(ctx.home))
-    roots: dict[Path, None] = {}
-    for name, found, size in chosen:
-        made, used = _set_steps(site, ctx, repository, name, found, size, frozenset(roots))
-        steps += made
-        roots |= dict.fromkeys(used)
-    swaps = [step for step in steps if step.undo is not None and "playbooks.parts.swap" in step.argv]
-    others = [step for step in steps if step not in swaps]
+    work = Work([*_unfinished(ctx.home), *databases.unfinished(ctx)], [], [], [])
+    for one in chosen:
+        _set_steps(site, ctx, repository, one, work)
     tidy = Step(say("dọn thư mục tạm", "remove the temporary folders"),
-                python("playbooks.parts.tidy", "--home", str(ctx.home), *map(str, roots)), expect=(0, 3),
+                python("playbooks.parts.tidy", "--home", str(ctx.home), *map(str, work.roots)), expect=(0, 3),
                 timeout=3600.0)
-    ids = ", ".join(found.id[:8] for _, found, _ in chosen)
-    return Plan(say("khôi phục trang từ bản sao {i}", "restore the site from copy {i}", i=ids),
-                (*others, *swaps, tidy), (Proof("web.http"),))
+    ids = ", ".join(one.snapshot.id[:8] for one in chosen)
+    what = chosen[0].only if path else "trang"
+    return Plan(say("khôi phục {p} từ bản sao {i}", "restore {e} from copy {i}", i=ids, p=what,
+                    e=chosen[0].only if path else "the site"),
+                (*work.ready, *work.swaps, tidy, *work.last), (Proof("web.http"),))
 
 
-def _chosen(site: Site, ctx: Context, repository: Repository, snapshot: str) -> list[tuple[str, Snapshot, int]]:
-    """(set, snapshot, bytes) of what is to be restored: the one asked for, or each user set's newest proved copy."""
-    listed = repository.snapshots(ctx, "gaccong", f"site={site.id}")
-    pairs = standing(proved(site, ctx), listed)
-    if snapshot:
-        hits = [found for found in listed if found.id.startswith(snapshot)]
-        name = hits[0].tag("set") if len(hits) == 1 else ""
-        if name not in ctx.settings.set:
-            raise PlanRefused(
-                say("không có đúng một bản sao {s} của trang này", "there is not exactly one copy {s} of this site",
-                    s=snapshot), say("xem: gaccong backup list", "see: gaccong backup list"), site=site.id)
-        size = next((copy.bytes for copy, found in pairs if found.id == hits[0].id), 0)
-        return [(name, hits[0], size)]
-    newest = {copy.set: (copy.set, found, copy.bytes) for copy, found in pairs}
-    wanted = sorted(ctx.settings.of_level("user"))
-    lacking = [name for name in wanted if name not in newest]
-    if lacking or not wanted:
-        raise PlanRefused(
-            say("chưa có bản sao đã chứng minh của bộ {n}", "there is no proved copy of set {n}",
-                n=", ".join(lacking) or "user"),
-            say("chọn bản sao bằng snapshot=…, sau khi xem bằng restic", "name a copy with snapshot=…, after a look "
-                "with restic"), site=site.id)
-    return [newest[name] for name in wanted]
+def _chosen(site: Site, ctx: Context, repository: Repository, set_name: str, at: str, path: str) -> list[Wanted]:
+    """What is to be restored: of the set that is named, or of each user set."""
+    if set_name and set_name not in ctx.settings.set:
+        raise PlanRefused(say("không có bộ sao lưu {n}", "there is no backup set {n}", n=set_name),
+                          say("các bộ: {k}", "sets: {k}", k=", ".join(sorted(ctx.settings.set))), site=site.id)
+    listed = tuple(repository.snapshots(ctx, "gaccong", f"site={site.id}"))
+    mains = [found for found in listed if not found.stream]
+    pairs = standing(proved(site, ctx), mains)
+    named = [found for found in mains if found.id.startswith(at)] if ID.fullmatch(at) and until(at) is None else []
+    if len(named) == 1:  # an id is taken at its word, also when the ledger that knew of it is lost
+        found = named[0]
+        if (set_name or found.tag("set")) != found.tag("set") or found.tag("set") not in ctx.settings.set:
+            raise PlanRefused(say("bản sao {i} thuộc bộ {n}", "copy {i} belongs to set {n}", i=found.id[:8],
+                                  n=found.tag("set")), site=site.id)
+        copy = next((copy for copy, one in pairs if one is found), None)
+        chosen = [Wanted(found.tag("set"), found, copy, listed)]
+    else:
+        names = [set_name] if set_name else sorted(ctx.settings.of_level("user"))
+        picks = [(name, *picked(site, [pair for pair in pairs if pair[0].set == name], name, at)) for name in names]
+        chosen = [Wanted(name, found, copy, listed) for name, copy, found in picks]
+    return [_narrowed(site, ctx, repository, chosen, path)] if path else chosen
+
+
+def _narrowed(site: Site, ctx: Context, repository: Repository, chosen: list[Wanted], path: str) -> Wanted:
+    """The one set whose paths hold `path`, and the path as the copy has it."""
+    for one in chosen:
+        if any(isinstance(source, Sqlite) and str(source.path) == path for source in ctx.settings.set[one.name].source):
+            return replace(one, only=path)  # its copy lies in the stage, not where the database lives
+        if any(Path(path).is_relative_to(live) for live in _live(ctx.settings.set[one.name])):
+            return replace(one, only=path_in(site, ctx, repository, one.snapshot, one.name, path))
+    known = ", ".join(str(live) for one in chosen for live in _live(ctx.settings.set[one.name]))
+    raise PlanRefused(say("{p} không nằm trong nơi nào được sao lưu", "{p} lies in no place that is copied", p=path),
+                      say("các nơi: {k}", "the places: {k}", k=known), site=site.id)
+
+
+def _live(chosen: BackupSet) -> list[Path]:
+    files = [path for source in chosen.source if source.kind in _FILES for path in source.live()]
+    return [*files, *(source.path for source in chosen.source if isinstance(source, Sqlite))]
 
 
 def _unfinished(home: Path) -> Iterator[Step]:
@@ -108,31 +159,45 @@ def _unfinished(home: Path) -> Iterator[Step]:
                        p=root), _tidy(home, root).argv, expect=(0, 3), timeout=3600.0)
 
 
-def _set_steps(
-    site: Site, ctx: Context, repository: Repository, name: str, snapshot: Snapshot, size: int, used: frozenset[Path]
-) -> tuple[list[Step], list[Path]]:
-    """The steps of one set, and the folders that they restore into; `used`: those of the sets before."""
-    chosen: BackupSet = ctx.settings.set[name]
-    files = _outermost([path for source in chosen.source if source.kind == "files" for path in source.live()])
-    databases = [source for source in chosen.source if source.kind == "sqlite"]
-    apart = [source.path for source in databases if not any(source.path.is_relative_to(path) for path in files)]
-    places = {path: _place(ctx.home, snapshot, path, used) for path in (*files, *apart)}
-    _refuse_full(site, [place.root.parent for place in places.values()], size)
-    held = snapshot.stage(name)
-    stage_root = _stage_root(ctx.home, snapshot, stage_of(ctx.home, name), used)
-    steps = [_restore(repository, snapshot, str(path), places[path].root, places[path]) for path in files]
-    steps.append(_restore(repository, snapshot, held, stage_root, Place(ctx.home, Path(), stage_root, Path())))
-    steps.append(_compare(site, ctx, snapshot, held, stage_root, [(str(path), places[path].root) for path in files]))
-    swaps = [_swap(places[path]) for path in files]
+def _set_steps(site: Site, ctx: Context, repository: Repository, one: Wanted, work: Work) -> None:
+    """Adds the steps of one set."""
+    chosen: BackupSet = ctx.settings.set[one.name]
+    used = frozenset(work.roots)
+    files, sqlites = _parts(chosen, one.only)
+    apart = [source.path for source in sqlites if not any(source.path.is_relative_to(path) for path in files)]
+    places = {path: _place(ctx.home, one.snapshot, path, used) for path in (*files, *apart)}
+    _refuse_full(site, [place.root.parent for place in places.values()], one.size)
+    held = one.snapshot.stage(one.name)
+    stage_root = _stage_root(ctx.home, one.snapshot, stage_of(ctx.home, one.name), used)
+    told = ("--json",) if can("restore_progress", version(ctx, repository.program)) else ()
+    work.ready += [_restore(repository, one.snapshot, str(path), places[path], told) for path in files]
+    work.ready.append(_restore(repository, one.snapshot, held, Place(ctx.home, Path(), stage_root, Path()), told))
+    work.ready.append(_compare(site, ctx, one.snapshot, held, stage_root, [(str(path), places[path].root) for path in files]))
+    work.swaps += [_swap(places[path]) for path in files]
     staged = stage_root / held.lstrip("/")
-    for source in databases:
+    for source in sqlites:
         inside = next((places[path] for path in files if source.path.is_relative_to(path)), None)
         place = inside or places[source.path]
-        steps.append(_put(source.name, staged, source.path, place))
+        work.ready.append(_put(source.name, staged, source.path, place))
         if inside is None:
-            swaps.append(_swap(place, *_journals(source.path)))
-    roots = [place.root for place in places.values()] + [stage_root]
-    return [*steps, *swaps], roots
+            work.swaps.append(_swap(place, *_journals(source.path)))
+    work.roots += [*(place.root for place in places.values()), stage_root]
+    for dumped in () if one.only else chosen.source:
+        if isinstance(dumped, Dumping) and dumped.kind in databases.KINDS:
+            made = databases.steps(site, ctx, repository, one.snapshot, dumped, one.stream(dumped.name), staged)
+            work.ready.append(made[0])
+            work.swaps.append(made[1])
+            work.last.append(made[2])
+
+
+def _parts(chosen: BackupSet, only: str) -> tuple[list[Path], list[Sqlite]]:
+    """(paths, SQLite sources) to restore: all of the set's, or what `only` names."""
+    files = _outermost([path for source in chosen.source if source.kind in _FILES for path in source.live()])
+    sqlites = [source for source in chosen.source if isinstance(source, Sqlite)]
+    if not only:
+        return files, sqlites
+    inside = [source for source in sqlites if source.path.is_relative_to(only)]
+    return ([] if any(str(source.path) == only for source in inside) else [Path(only)]), inside
 
 
 def _outermost(paths: list[Path]) -> list[Path]:
@@ -187,9 +252,10 @@ def _tidy(home: Path, root: Path) -> Step:
                 python("playbooks.parts.tidy", "--home", str(home), str(root)), timeout=3600.0)
 
 
-def _restore(repository: Repository, snapshot: Snapshot, path: str, root: Path, place: Place) -> Step:
+def _restore(repository: Repository, snapshot: Snapshot, path: str, place: Place, told: tuple[str, ...]) -> Step:
+    root = place.root
     ends = ("--live", str(place.live), "--kept", str(place.kept)) if place.live.name else ()
-    restic = repository.argv("restore", snapshot.id, "--include", escaped(path), "--no-lock")
+    restic = repository.argv("restore", *told, snapshot.id, "--include", escaped(path), "--no-lock")
     return Step(
         say("khôi phục {p} vào thư mục tạm {r}", "restore {p} into the temporary folder {r}", p=path, r=root),
         python("playbooks.parts.bring", "--home", str(place.home), "--root", str(root), *ends, "--", *restic),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from backup import inventory
 from backup.copies import copies, tags_of
 from backup.found import mark_of
 from backup.restic import DONE, Repository, repository_of, version
@@ -47,6 +48,7 @@ def run(site: Site, ctx: Context, *, set: str) -> Plan:
         *(step for source in chosen.source for step in source.stage(desk)),
         _manifest(str(stage), repository, chosen),
         _copy(site, str(stage), repository, set, chosen),
+        *inventory.step(ctx.home, repository),
     ]
     title = say("sao lưu bộ {n} (mức {level}) vào {r}", "back up set {n} (level {level}) into {r}", n=set,
                 level=chosen.level, r=repository.at)

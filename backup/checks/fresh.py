@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from backup.copies import Copy, proved, standing
+from backup.locked import lock_age
+from backup.objects import objects_of, trouble
 from backup.restic import repository_of
+from backup.scrub import scrub
 from backup.trouble import ResticTrouble
+from backup.vouched import removed
 from ops import Context, Finding, Site, Text, Verdict, check, hours, local_day, say
 
 WEEK = 7
@@ -19,24 +23,50 @@ _LOOK_BACK = timedelta(days=400)
 def fresh(site: Site, ctx: Context) -> Iterator[Finding]:
     """Does each level have proved copies on enough days of the week, the newest young enough?
 
-    Counts distinct Vietnamese days of proved runs whose snapshot the repository still lists. One subject for each level.
+    Counts distinct Vietnamese days of proved runs whose snapshot the repository still holds. One subject for each level.
+    A snapshot's file is named by its id: where the files can be reached, nothing has to be opened to know.
     """
     known = proved(site, ctx, since=ctx.now - _LOOK_BACK)
     try:
-        listed = repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}")
-    except ResticTrouble as trouble:
-        if trouble.kind != "no_repository":
+        there = _standing(site, ctx, known)
+    except ResticTrouble as error:
+        if error.kind != "no_repository":
             raise
         for level in ("user", "system"):
-            yield _gone(site, level, trouble, known)
+            yield _gone(site, level, error, known)
         return
-    there = {copy.evidence for copy, _ in standing(known, listed)}
+    locked = lock_age(repository_of(ctx).local, ctx.now)
+    taken = removed(site, ctx)  # what went by the keep rule is not missed
     for level in ("user", "system"):
         sets = ctx.settings.of_level(level)
         mine = [copy for copy in known if copy.set in sets]
-        vanished = [copy.snapshot for copy in mine if copy.evidence not in there]
+        vanished = [copy.snapshot for copy in mine
+                    if copy.evidence not in there and not any(one.startswith(copy.snapshot) for one in taken)]
         young = not mine or mine[0].started > ctx.now - timedelta(days=WEEK)
-        yield judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished, young)
+        found = judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished, young)
+        yield replace(found, measures={**found.measures, **locked})
+
+
+def _standing(site: Site, ctx: Context, known: Sequence[Copy]) -> set[str]:
+    """The evidence of those copies whose snapshot is still there, dumps that belong to them included.
+
+    In a folder of this machine a snapshot whose bytes are no longer what its name says counts as gone.
+    """
+    repository = repository_of(ctx)
+    objects = objects_of(ctx, repository)
+    if objects is None:
+        listed = repository.snapshots(ctx, "gaccong", f"site={site.id}")
+        return {copy.evidence for copy, _ in standing(known, listed)}
+    try:
+        names = set(objects.names("snapshots"))
+        if repository.local is not None:
+            names -= set(scrub(objects, names).bad)
+    except OSError as error:
+        raise trouble(error, repository.at) from None
+    ids = {name.partition("/")[2] for name in names}
+    short = {name[:8] for name in ids}  # before 0.15 restic told eight digits
+    return {copy.evidence for copy in known
+            if all(one in ids or (len(one) == 8 and one in short) for one in (copy.snapshot, *copy.streams.values()))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,112 +3,155 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from backup import reading
 from backup.blind import blind
-from backup.restic import Repository, can, repository_of, version
-from backup.trouble import ResticTrouble, trouble_of
-from ops import Context, Finding, Result, Site, Text, Verdict, check, days, say
+from backup.damage import names_of
+from backup.keyless import GIB, ROTATION_SECONDS, Keyless, look
+from backup.objects import objects_of
+from backup.restic import Repository, repository_of
+from backup.structure import FIRST_NAMES, SECONDS, Seen, check_structure
+from backup.trouble import ResticTrouble
+from ops import Context, Finding, Site, Text, Verdict, check, days, say
 
-_SECONDS = 21600.0
-_UNREAD_DAYS = 92.0
-_GIB = 1 << 30
-_PACK = re.compile(r"\b[Pp]ack ([0-9a-f]{8,64})\b")
-_DAMAGE = re.compile(r"repository contains errors|errors? (?:was|were) found|does not match|error for tree|"
-                     r"ciphertext verification failed|error loading|does not exist|invalid data|not found in index", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one run of `restic check` said; `damage` is "" when it found none. `note`: remarks for the reader."""
-
-    damage: str
-    packs: tuple[str, ...]
-    seconds: float
-    share: str
-    note: Text = Text("", "")
+_SIZE_SECONDS = 7 * 86400.0
+_STATS_SECONDS = 600.0
 
 
-@check("backup.integrity", every=days(1), clauses=["TN-10.1.d.proc"], timeout=_SECONDS + 600)
+@dataclass
+class Look:
+    """All that one look saw; the sets of a site share it. keyless: None where the objects cannot be reached so."""
+
+    repository: Repository
+    was: reading.Reading
+    keyless: Keyless | None = None
+    structure: Seen = field(default_factory=Seen)
+
+
+@check("backup.integrity", every=days(1), clauses=["TN-10.1.d.proc"], timeout=SECONDS + 600)
 def integrity(site: Site, ctx: Context) -> Iterator[Finding]:
     """Is everything that the repository stores still what was stored, and when was each part last read through?
 
-    `restic check` over structure and a rotating share of the data, once for each look. One subject for each set.
+    Where the repository's files can be reached: names against the inventory, bytes against the names (a share in turn),
+    then `restic check` over the structure; as the proof of a copy without restic, and only what is new. Elsewhere
+    `restic check` with a share of the data. Once for each look; one subject for each set.
     """
     repository = repository_of(ctx)
     names = [name for name in ctx.subjects or sorted(ctx.settings.set) if name in ctx.settings.set]
     if not names:
         return
-    path = reading.path_of(ctx.home, repository.at)
-    was = reading.load(path, ctx.now)
     try:
-        t = reading.groups(_size(ctx, repository), ctx.settings.read_gib_per_look * _GIB)
-        n = was.group(t)
-        seen = _check(ctx, repository, n, t)
+        seen = _look(site, ctx, repository)
     except ResticTrouble as trouble:
         yield from (blind(site, ctx, name, trouble) for name in names)
         return
+    yield from (_finding(site, ctx, name, seen) for name in names)
+
+
+def _look(site: Site, ctx: Context, repository: Repository) -> Look:
+    objects = objects_of(ctx, repository)
+    if objects is None:
+        return _by_restic(ctx, repository)
+    keyless = look(site, ctx, repository, objects, proof=bool(ctx.subjects))
+    seen = Look(repository, keyless.was, keyless)
+    if not keyless.damage and not ctx.subjects:
+        seen.structure = check_structure(ctx, repository)
+    return seen
+
+
+def _by_restic(ctx: Context, repository: Repository) -> Look:
+    path = reading.path_of(ctx.home, repository.at)
+    was = _sized(ctx, repository, reading.load(path, ctx.now))
+    t = reading.groups(was.size[0], ctx.settings.read_gib_per_look * GIB)
+    n = was.group(t)
+    share = ("--read-data",) if t == 1 else (f"--read-data-subset={n}/{t}",)
+    seen = replace(check_structure(ctx, repository, *share), share=f"{n}/{t}")
     if not seen.damage:
         was = was.after(n, t, ctx.now)
-        reading.keep(path, was)
-    yield from (_finding(site, ctx, name, repository, seen, was) for name in names)
+    reading.keep(path, was)
+    return Look(repository, was, None, seen)
 
 
-def _size(ctx: Context, repository: Repository) -> int:
-    if repository.local is not None:
-        return reading.local_bytes(repository.local)
-    said = repository.ask(ctx, "stats", "--mode", "raw-data", "--json")
-    return int(json.loads(said.stdout).get("total_size", 0))
+def _sized(ctx: Context, repository: Repository, was: reading.Reading) -> reading.Reading:
+    """The reading with the size of the data, asked for once a week: it costs an opening, and a damaged tree stops it."""
+    if was.size[0] and 0 <= ctx.now.timestamp() - was.size[1] < _SIZE_SECONDS:
+        return was
+    try:
+        said = repository.ask(ctx, "stats", "--mode", "raw-data", "--json", timeout=_STATS_SECONDS)
+        return replace(was, size=(int(json.loads(said.stdout).get("total_size", 0)), ctx.now.timestamp()))
+    except ResticTrouble as trouble:
+        if trouble.kind not in ("damaged", "unknown", "timeout") or not was.size[0]:
+            raise
+        return was
 
 
-def _check(ctx: Context, repository: Repository, n: int, t: int) -> Seen:
-    """Runs the check; past a lock whose holder is surely dead it goes without one. Raises ResticTrouble if it cannot."""
-    share = ("--read-data",) if t == 1 else (f"--read-data-subset={n}/{t}",)
-    patient = ("--retry-lock", "1m") if can("retry_lock", version(ctx, repository.program)) else ()
-    result = repository.run(ctx, "check", *share, *patient, timeout=_SECONDS)
-    if result.code == 0:
-        return Seen("", (), result.seconds, f"{n}/{t}")
-    trouble = trouble_of(result, repository.at)
-    if trouble.lock is not None and trouble.lock.dead:
-        result = repository.run(ctx, "check", *share, "--no-lock", timeout=_SECONDS)
-        note = Text(f"{trouble.what.vi} → {trouble.mend.vi}", f"{trouble.what.en} → {trouble.mend.en}")
-        if result.code == 0:
-            return Seen("", (), result.seconds, f"{n}/{t}", note)
-        return replace(_damage(result, repository, f"{n}/{t}"), note=note)
-    return _damage(result, repository, f"{n}/{t}")
+def _finding(site: Site, ctx: Context, name: str, seen: Look) -> Finding:
+    heal = f"gaccong plan backup.heal --site {site.id}"
+    measures, facts = _measures(ctx, seen), _facts(seen)
+    at, keyless, structure = seen.repository.at, seen.keyless, seen.structure
+    if keyless is not None and keyless.busy:
+        text = say("đang có thay đổi trên kho {r}; xem lại sau", "a change is at work on repository {r}; look again later",
+                   r=at)
+        return Finding(name, Verdict.UNSEEN, text, measures, facts, f"gaccong look backup.integrity --site {site.id}")
+    if keyless is not None and keyless.damage:
+        words = keyless.damage.words
+        text = say("kho sao lưu {r}: {vi_}. Đừng xóa gì, đừng prune", "repository {r}: {en_}. Delete nothing, do not prune",
+                   r=at, vi_=words.vi, en_=words.en)
+        return Finding(name, Verdict.BROKEN, text, measures, facts, heal)
+    if structure.damage:
+        text = say("kho sao lưu {r} có dữ liệu hỏng: {d}", "repository {r} holds damaged data: {d}", r=at,
+                   d=structure.damage.splitlines()[-1])
+        return Finding(name, Verdict.BROKEN, text, measures, facts, heal)
+    return _sound(site, ctx, name, seen, measures, facts)
 
 
-def _damage(result: Result, repository: Repository, share: str) -> Seen:
-    """Tells damage from everything else that makes a check fail; the latter is raised and leaves the look blind."""
-    trouble = trouble_of(result, repository.at)
-    said = f"{result.text}\n{result.stderr.decode('utf-8', 'backslashreplace')}"
-    if trouble.kind not in ("damaged", "unknown", "no_repository") or not _DAMAGE.search(said):
-        raise trouble
-    if trouble.kind == "no_repository" and not (repository.local and (repository.local / "data").is_dir()):
-        raise trouble
-    return Seen(result.trouble[-1500:], tuple(dict.fromkeys(_PACK.findall(said)))[:20], result.seconds, share)
-
-
-def _finding(site: Site, ctx: Context, name: str, repository: Repository, seen: Seen, was: reading.Reading) -> Finding:
-    measures: Mapping[str, float] = {"oldest_unread_seconds": was.oldest(ctx.now), "unread_classes": was.never,
-                                     "seconds": seen.seconds}
-    facts = {"share": seen.share, "packs": list(seen.packs), **({"said": seen.damage} if seen.damage else {})}
-    if seen.damage:
-        text = say("kho sao lưu {r} có dữ liệu hỏng: {d}", "repository {r} holds damaged data: {d}", r=repository.at,
-                   d=seen.damage.splitlines()[-1])
-        return Finding(name, Verdict.BROKEN, text, measures, facts, f"restic -r {repository.at} check --read-data")
-    unread = was.oldest(ctx.now) / 86400
-    verdict = Verdict.AT_RISK if unread > _UNREAD_DAYS else Verdict.MET
-    text = say(
-        "kho nguyên vẹn; lần này đọc phần {s}, phần lâu chưa đọc nhất: {d} ngày{note_vi}",
-        "the repository is whole; read share {s} this time, longest unread: {d} days{note_en}",
-        s=seen.share, d=f"{unread:.0f}", note_vi=_dash(seen.note.vi), note_en=_dash(seen.note.en))
-    following = f"restic -r {repository.at} unlock" if seen.note.vi else ""
+def _sound(site: Site, ctx: Context, name: str, seen: Look, measures: Mapping[str, float],
+           facts: Mapping[str, object]) -> Finding:
+    """No damage: the verdict of the remarks, or of what was not read for too long."""
+    unread = seen.was.oldest(ctx.now)
+    remarks = list(seen.keyless.remarks) if seen.keyless is not None else []
+    if unread > ROTATION_SECONDS:
+        remarks.append((Verdict.AT_RISK, say("có phần {d} ngày chưa đọc", "some of it was not read for {d} days",
+                                             d=f"{unread / 86400:.0f}")))
+    verdict = max((verdict for verdict, _ in remarks), key=lambda one: one.weight, default=Verdict.MET)
+    text = _whole(seen, unread)
+    lock = seen.structure.note
+    said = [text, *(remark for _, remark in remarks), *([lock] if lock.vi else [])]
+    text = Text(" — ".join(one.vi for one in said), " — ".join(one.en for one in said))
+    following = f"restic -r {seen.repository.at} unlock" if lock.vi else ""
+    if verdict is Verdict.BROKEN:
+        following = f"gaccong plan backup.run set={name} --site {site.id}"
     return Finding(name, verdict, text, measures, facts, following)
 
 
-def _dash(note: str) -> str:
-    return f" — {note}" if note else ""
+def _whole(seen: Look, unread: float) -> Text:
+    old = f"{unread / 86400:.0f}"
+    if seen.keyless is None:
+        return say("kho nguyên vẹn; lần này đọc phần {s}, phần lâu chưa đọc nhất: {d} ngày",
+                   "the repository is whole; read share {s} this time, longest unread: {d} days",
+                   s=seen.structure.share, d=old)
+    done = seen.keyless.done
+    return say("kho nguyên vẹn: đủ {n} tệp theo danh mục; lần này đọc {m} MiB, phần lâu chưa đọc nhất: {d} ngày",
+               "the repository is whole: all {n} objects of the inventory; read {m} MiB this time, longest unread: {d} days",
+               n=seen.keyless.objects, m=f"{done.bytes / (1 << 20):.1f}", d=old)
+
+
+def _measures(ctx: Context, seen: Look) -> dict[str, float]:
+    measures: dict[str, float] = {"oldest_unread_seconds": seen.was.oldest(ctx.now), "unread_classes": seen.was.never}
+    keyless, seconds = seen.keyless, seen.structure.seconds
+    if keyless is None:
+        return {**measures, "seconds": seconds, "bad_objects": len(seen.structure.packs)}
+    return {**measures, "seconds": seconds + keyless.done.seconds, "read_bytes": keyless.done.bytes,
+            "verified_share": round(keyless.share, 4), "bad_objects": len(keyless.damage.bad),
+            "missing_objects": len(keyless.damage.missing)}
+
+
+def _facts(seen: Look) -> dict[str, object]:
+    said = {"said": seen.structure.damage} if seen.structure.damage else {}
+    if seen.keyless is None:
+        return {"share": seen.structure.share, "packs": list(seen.structure.packs), **said}
+    damage = seen.keyless.damage
+    packs = [*names_of(damage.bad, "data"), *seen.structure.packs][:FIRST_NAMES]
+    return {"packs": packs, "missing": list(damage.missing[:FIRST_NAMES]), "bad": list(damage.bad[:FIRST_NAMES]), **said}

@@ -1,19 +1,27 @@
-"""Folders and files, copied where they lie: `kind = "files"  paths = ["/srv/www/site"]  exclude = ["*.tmp"]`."""
+"""Folders and files: `kind = "files"  paths = ["/srv/www/site"]  exclude = ["*.tmp"]`, and with `host = "web"` those of
+another machine.
+
+Here they are copied where they lie. From another machine rsync brings them into the stage first (`backup.fetch`), below a
+folder that is named after the host, or `name`.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from backup.restic import below
-from backup.source import BaseSource, Restored
-from ops import Place, Text, fault, say
+from backup.source import PART_DONE, BaseSource, Desk, Name, Restored
+from backup.ssh import chain, described, secrets_of
+from ops import Host, Place, Step, Text, fault, python, say
 
 _ODD = re.compile(r"[\[\]\\!]|\*\*|/$")
+_GLOB = re.compile(r"[*?\[\\\n]")
+_SECONDS = 21600.0
 
 
 def _pattern(value: str) -> str:
@@ -26,10 +34,33 @@ def _pattern(value: str) -> str:
     return value
 
 
-class Source(BaseSource):
-    """paths: what to copy. exclude: bare names (anywhere below the paths) or full paths below one of them."""
+def fetching(desk: Desk, host: str, label: str, paths: Iterable[Path], exclude: Iterable[str]) -> Step:
+    """The step that brings paths of another machine into the stage. Raises PlanRefused for a host not configured."""
+    way: list[Host] = chain(host, desk.hosts)
+    given = [part for path in paths for part in ("--path", str(path))]
+    left_out = [part for pattern in exclude for part in ("--exclude", pattern)]
+    why = say("lấy tệp từ máy {h} về nơi tạm bằng rsync", "bring the files of host {h} into the stage with rsync", h=host)
+    argv = python("backup.fetch", "--host", described(way), "--label", label, "--stage", str(desk.folder), *given, *left_out)
+    return Step(why, argv, secrets=secrets_of(way), expect=(0, PART_DONE), keep=True, timeout=_SECONDS)
 
+
+def refuse_globs(paths: Iterable[Path]) -> None:
+    """rsync would read these signs in a far path as patterns."""
+    for path in paths:
+        if _GLOB.search(str(path)):
+            raise fault("đường dẫn {p} trên máy khác không được có ký tự * ? [ \\",
+                        "path {p} on another machine must not hold * ? [ or a backslash", p=path)
+
+
+class Source(BaseSource):
+    """paths: what to copy. exclude: bare names (anywhere below the paths) or full paths below one of them.
+
+    host: the machine that holds them. name: of the folder in the stage, for files of another machine (else the host's).
+    """
+
+    reaches: ClassVar[bool] = True
     kind: Literal["files"]
+    name: Name | None = None
     paths: Annotated[tuple[Place, ...], Field(min_length=1)]
     exclude: tuple[Annotated[str, AfterValidator(_pattern)], ...] = ()
 
@@ -43,21 +74,45 @@ class Source(BaseSource):
             if pattern.startswith("/") and not inside:
                 raise fault("mục loại trừ {p} không nằm trong paths nào", "exclusion {p} lies below none of the paths",
                             p=pattern)
+        if self._far:
+            refuse_globs(self.paths)
         return self
 
+    @property
+    def _far(self) -> bool:
+        return self.host != "here"
+
+    @property
+    def _label(self) -> str:
+        return self.name or self.host
+
     def live(self) -> tuple[Path, ...]:
-        """The paths themselves."""
-        return self.paths
+        """The paths themselves; none of another machine's."""
+        return () if self._far else self.paths
 
     def excluded(self) -> tuple[str, ...]:
-        """Each bare name anchored below each path, so that it cannot touch the stage or another source."""
+        """Each bare name anchored below each path, so that it cannot touch the stage or another source.
+
+        Of another machine nothing: rsync left it out already.
+        """
+        if self._far:
+            return ()
         made = [below(str(path), pattern) for pattern in self.exclude for path in self.paths]
         return tuple(dict.fromkeys(made))
 
+    def staged(self) -> tuple[str, ...]:
+        """Of another machine: the mirror and its note."""
+        return (self._label, f"{self._label}.note.json") if self._far else ()
+
+    def stage(self, desk: Desk) -> list[Step]:
+        """Of another machine: one step that makes the mirror as its files are."""
+        return [fetching(desk, self.host, self._label, self.paths, self.exclude)] if self._far else []
+
     def examine(self, copy: Restored) -> Iterable[Text]:
         """Each path must be there again, and hold something."""
+        root = copy.stage / self._label if self._far else copy.root
         for path in self.paths:
-            there = copy.root / path.relative_to("/")
+            there = root / path.relative_to("/")
             if not there.exists():
                 yield say("không có {p} trong bản khôi phục", "{p} is not in the restored copy", p=path)
             elif there.is_dir() and not any(there.iterdir()):

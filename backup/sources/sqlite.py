@@ -58,6 +58,8 @@ class Source(BaseSource):
             return
         if sound != "ok":
             yield say("cơ sở dữ liệu {n} hỏng: {e}", "database {n} is damaged: {e}", n=self.name, e=sound)
+        counted = sum(int(count) for count in counts.values() if isinstance(count, int | float))
+        copy.measures["rows"] = copy.measures.get("rows", 0.0) + counted
         for name, count in counts.items():
             was = noted.get("counts", {}).get(name)
             # a query that was added after the copy was made has nothing to compare with

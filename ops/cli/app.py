@@ -26,6 +26,7 @@ VERBS = (
     "ledger",
     "policy",
     "config",
+    "schedule",
 )
 
 _HELP = {

@@ -36,10 +36,24 @@ def add(app: typer.Typer, lang: str) -> None:
         if vi
         else "Restores into scratch, compares every file, takes the time."
     )
-    def drill(ctx: typer.Context, site: Annotated[str, typer.Option(help=site_help)] = "") -> None:
-        from ops.cli.look import work
-
-        raise typer.Exit(work(ctx.obj, "backup.drill", site))
+    def drill(
+        ctx: typer.Context,
+        site: Annotated[str, typer.Option(help=site_help)] = "",
+        set_: Annotated[
+            str, typer.Option("--set", help="chỉ bộ này" if vi else "only this set")
+        ] = "",
+        sample: Annotated[
+            bool | None,
+            typer.Option(
+                "--sample/--all",
+                help="thử một phần, hay tất cả (mặc định: theo cấu hình)"
+                if vi
+                else "a sample, or all (default: as configured)",
+                show_default=False,
+            ),
+        ] = None,
+    ) -> None:
+        raise typer.Exit(drilled(ctx.obj, site, set_, sample))
 
     @group.command(
         help="Khôi phục: vào thư mục khác (--to) hoặc tại chỗ (--in-place)."
@@ -49,19 +63,38 @@ def add(app: typer.Typer, lang: str) -> None:
     def restore(
         ctx: typer.Context,
         site: Annotated[str, typer.Option(help=site_help)] = "",
-        snapshot: Annotated[
+        set_: Annotated[
             str,
             typer.Option(
-                help="mã bản sao (mặc định: bản mới nhất đã chứng minh)"
+                "--set",
+                help="bộ nào (mặc định: user; tại chỗ: mọi bộ mức người dùng)"
                 if vi
-                else "snapshot id (default: newest proved)"
+                else "which set (default: user; in place: every set of the user level)",
             ),
         ] = "",
-        set_: Annotated[str, typer.Option("--set", help="bộ nào" if vi else "which set")] = "user",
+        at: Annotated[
+            str,
+            typer.Option(
+                help='mã bản sao, hoặc giờ Việt Nam "2026-11-20 14:30": bản mới nhất đã chứng minh tính đến lúc ấy'
+                if vi
+                else 'a copy\'s id, or a Vietnamese time "2026-11-20 14:30": the newest proved copy up to then'
+            ),
+        ] = "",
+        path: Annotated[
+            str, typer.Option(help="chỉ tệp hoặc thư mục này" if vi else "only this file or folder")
+        ] = "",
         to: Annotated[
             Path | None, typer.Option(help="thư mục trống để đặt vào" if vi else "an empty folder to restore into")
         ] = None,
-        in_place: Annotated[bool, typer.Option("--in-place")] = False,
+        in_place: Annotated[
+            bool,
+            typer.Option(
+                "--in-place",
+                help="đặt lại đúng chỗ cũ, giữ bản đang có ở bên cạnh"
+                if vi
+                else "back where it was, keeping what is there now beside it",
+            ),
+        ] = False,
         by: Annotated[
             str,
             typer.Option(
@@ -71,12 +104,14 @@ def add(app: typer.Typer, lang: str) -> None:
             ),
         ] = "",
     ) -> None:
-        raise typer.Exit(restored(ctx.obj, site, snapshot, set_, to, in_place, by))
+        asked = {"set": set_, "at": at, "path": path}
+        raise typer.Exit(restored(ctx.obj, site, asked, to, in_place, by))
 
 
 def listed(session: Session, name: str) -> None:
     """Every snapshot that the repository holds, with the evidence that proved it."""
     from backup.restic import repository_of
+    from backup.vouched import holding
     from ops.moment import human
 
     found: list[dict[str, Any]] = []
@@ -84,9 +119,10 @@ def listed(session: Session, name: str) -> None:
     for site in session.sites(name):
         if site.settings.get("backup") is None:
             continue
-        proved = _proved(session, site.id)
         with engine.context(site, session.catalog.duties["backup.run"], engine.clock()) as ctx:
-            for one in repository_of(ctx).snapshots(ctx, f"site={site.id}"):
+            listed = repository_of(ctx).snapshots(ctx, f"site={site.id}")
+            vouched = {found.id: lot.evidence for lot in holding(site, ctx, listed).lots if lot.proved for found in lot.snapshots}
+            for one in listed:
                 found.append(
                     {
                         "site": site.id,
@@ -95,7 +131,8 @@ def listed(session: Session, name: str) -> None:
                         "at": human(one.time),
                         "set": one.tag("set"),
                         "level": one.tag("level"),
-                        "proved": proved.get(one.id[:8], ""),
+                        "stream": one.stream,
+                        "proved": vouched.get(one.id, ""),
                     }
                 )
     if session.json:
@@ -103,19 +140,12 @@ def listed(session: Session, name: str) -> None:
         return
     session.table(
         ("site", "snapshot", "time", "set", "level", "proved"),
-        [(o["site"], o["snapshot"][:8], o["at"], o["set"], o["level"], o["proved"] or "–") for o in found],
+        [
+            (o["site"], o["snapshot"][:8], o["at"], f"{o['set']} ({o['stream']})" if o["stream"] else o["set"], o["level"],
+             o["proved"] or "–")
+            for o in found
+        ],
     )
-
-
-def _proved(session: Session, site: str) -> dict[str, str]:
-    """First 8 digits of a snapshot id -> the evidence of the proved run that made it."""
-    found: dict[str, str] = {}
-    for line in session.store.evidence(site, kind="outcome", duty="backup.run"):
-        for step in line.body["steps"] if line.body.get("outcome") == "proved" else ():
-            answer = step.get("answer")
-            if isinstance(answer, dict) and answer.get("snapshot_id"):
-                found[str(answer["snapshot_id"])[:8]] = line.id
-    return found
 
 
 def verified(session: Session, name: str, everything: bool) -> int:
@@ -138,19 +168,48 @@ def verified(session: Session, name: str, everything: bool) -> int:
     return session.rows(rows)
 
 
-def restored(session: Session, name: str, snapshot: str, set_: str, to: Path | None, in_place: bool, by: str) -> int:
-    """Plans the restore; with --by carries it out."""
-    from ops.cli import apply, plan
+def drilled(session: Session, name: str, set_: str, sample: bool | None) -> int:
+    """A real drill now, of every set or one, whatever the settings say about how often."""
+    from dataclasses import replace
+
     from ops.errors import UsageError
     from ops.model import say
 
+    engine = session.engine()
+    check = session.catalog.check("backup.drill")
+    rows = []
+    try:
+        for site in session.sites(name):
+            settings = site.settings.get("backup")
+            sets = sorted(settings.set) if settings is not None else []
+            if set_ and sets and set_ not in sets:
+                raise UsageError(
+                    say("không có bộ sao lưu {n}", "there is no backup set {n}", n=set_),
+                    say("các bộ: {k}", "sets: {k}", k=", ".join(sets)),
+                )
+            if settings is not None and sample is not None:
+                chosen = settings.model_copy(update={"drill": "sample" if sample else "all"})
+                site = replace(site, settings={**site.settings, "backup": chosen})
+            assert check is not None
+            rows += engine.look_now(site, [check], [set_] if set_ else sets)
+    finally:
+        engine.close()
+    return session.rows(rows)
+
+
+def restored(session: Session, name: str, asked: dict[str, str], to: Path | None, in_place: bool, by: str) -> int:
+    """Plans the restore (asked: set, at, path; "" for what was not said); with --by carries it out."""
+    from ops.cli import apply, plan
+    from ops.errors import UsageError
+    from ops.model import nfc, say
+
     if (to is None) is not in_place:
         raise UsageError(say("chọn một: --to THƯ-MỤC hoặc --in-place", "choose one: --to FOLDER or --in-place"))
+    args = {key: nfc(value) for key, value in asked.items() if value}
     if in_place:
-        prepared = plan.make(session, "restore_site", name, {"snapshot": snapshot} if snapshot else {})
+        prepared = plan.make(session, "restore_site", name, args)
     else:
-        args = {"to": str(to and to.absolute()), "set": set_, **({"snapshot": snapshot} if snapshot else {})}
-        prepared = plan.make(session, "backup.restore", name, args)
+        prepared = plan.make(session, "backup.restore", name, {"to": str(to and to.absolute()), **args})
     if not by:
         plan.show(session, prepared)
         return 0

@@ -98,19 +98,48 @@ def _restic(path: str) -> Diagnosis:
     version = tuple(int(part) for part in said[1].split(".")[:2]) if len(said) > 1 and said[1][0].isdigit() else (0, 0)
     state = say("{v}", "{v}", v=" ".join(said[:2]))
     if version < (0, 14):
-        return Diagnosis("restic", Verdict.BROKEN, state, say("cần 0.14 trở lên", "0.14 or newer is needed"))
+        return Diagnosis(path, Verdict.BROKEN, state, say("cần 0.14 trở lên", "0.14 or newer is needed"))
     if version < (0, 17):
         return Diagnosis(
-            "restic",
+            path,
             Verdict.AT_RISK,
             say(
-                "{v}: dùng được, nhưng không báo khi nguồn vắng mặt (gaccong tự đọc lại bản sao)",
-                "{v}: works, but does not report a missing source (gaccong reads the copy back)",
+                "{v}: dùng được; chưa có: chữa kho (repair), mã lỗi rõ ràng, báo nguồn vắng mặt, thanh tiến độ khôi phục; "
+                "với bản sao hỏng nó có thể im lặng (gaccong tự đọc lại và so từng tệp)",
+                "{v}: works; it lacks repair, clear exit codes, a word on missing sources, restore progress; of a damaged "
+                "copy it may say nothing (gaccong reads back and compares every file)",
                 v=" ".join(said[:2]),
             ),
-            say("nên có restic 0.17.1 trở lên", "restic 0.17.1 or newer is better"),
+            say(
+                "nên có 0.17.1 trở lên: ./setup restic, rồi đặt khóa `restic` của [site.….backup]",
+                "0.17.1 or newer is better: ./setup restic, then set key `restic` of [site.….backup]",
+            ),
         )
-    return Diagnosis("restic", Verdict.MET, state)
+    return Diagnosis(path, Verdict.MET, state)
+
+
+def _sources(session: Session) -> list[Diagnosis]:
+    """The restic that each site names, and the programs that its kinds of sources need."""
+    from ops.run import _path
+
+    found: dict[str, Diagnosis] = {}
+    for site in session.sites():
+        backup = site.settings.get("backup")
+        if backup is None:
+            continue
+        if backup.restic != "restic":
+            path = shutil.which(backup.restic, path=_path())
+            found[backup.restic] = _restic(path) if path else _absent(Path(backup.restic), say("./setup restic", "./setup restic"))
+        for source in (source for one in backup.set.values() for source in one.source):
+            for program, package in source.programs:
+                if shutil.which(program, path=_path()) is None:
+                    found[program] = Diagnosis(
+                        program,
+                        Verdict.AT_RISK,
+                        say("thiếu; nguồn {k} của {s} cần", "missing; source {k} of {s} needs it", k=source.kind, s=site.id),
+                        say("apt-get install {p}", "apt-get install {p}", p=package),
+                    )
+    return list(found.values())
 
 
 def _network() -> list[Diagnosis]:
@@ -173,7 +202,7 @@ def _configuration(session: Session) -> list[Diagnosis]:
                 say("dọn ổ đĩa", "free some space"),
             )
         )
-    return [*found, *_clock(session), *_sections(session), *_inside(session)]
+    return [*found, *_clock(session), *_sections(session), *_inside(session), *_sources(session)]
 
 
 def _clock(session: Session) -> list[Diagnosis]:

@@ -74,7 +74,7 @@ def annual_risk(
 def _letterhead(facts: Facts, subject: tuple[str, ...]) -> Letterhead:
     office = facts.status.site.office
     return Letterhead(
-        parent=_parent(nfc(office.parent or "ỦY BAN NHÂN DÂN ……").upper()),
+        parent=parent_lines(nfc(office.parent or "ỦY BAN NHÂN DÂN ……").upper()),
         issuer=balanced(nfc(office.issuer or "BAN BIÊN TẬP").upper(), 22),
         number=f"Số:      /BC-{office.symbol}",
         place_date=f"{nfc(office.place) or '……'}, {paper_date(facts.now)}",
@@ -91,7 +91,7 @@ def _addressees(office: Office) -> tuple[str, ...]:
     return (above,) if "TRƯỞNG BAN" in office.title.upper() else ("Trưởng Ban Biên tập", above)
 
 
-def _parent(name: str) -> tuple[str, ...]:
+def parent_lines(name: str) -> tuple[str, ...]:
     """A long body's name breaks where everybody breaks it: ỦY BAN NHÂN DÂN / XÃ AN BÌNH."""
     body = "ỦY BAN NHÂN DÂN "
     if name.startswith(body) and len(name) > 22:

@@ -188,6 +188,8 @@ class _Writer:
         from docx.shared import Mm
 
         spacing(self._paragraph(), 0, 0)
+        if not text:
+            return
         box = self._paper.add_table(1, 1)
         box.autofit = False
         box.style = "Table Grid"
@@ -197,6 +199,9 @@ class _Writer:
         self._line(cell, text, 13, first=True, bold=True)
 
     def _addressees(self, names: tuple[str, ...]) -> None:
+        if not names:
+            self._paragraph(after=4)
+            return
         if len(names) == 1:
             self._run(self._paragraph(align="center", before=8, after=8), f"Kính gửi: {names[0]}.")
             return
@@ -270,8 +275,25 @@ class _Writer:
         picture._inline.docPr.set("descr", figure.alt)
         self._run(self._paragraph(align="center", after=8), figure.caption, 12, italic=True)
 
+    def _signatures(self, closing: Closing) -> None:
+        """Side by side, each with room for the hand; the recipients below."""
+        grid = self._grid([TEXT / len(closing.signatures)] * len(closing.signatures), 1)
+        grid.rows[0]._tr.get_or_add_trPr().append(_no_split())
+        for cell, signature in zip(grid.rows[0].cells, closing.signatures, strict=True):
+            for index, line in enumerate(signature.role):
+                self._line(cell, line, 13, first=index == 0, bold=True)
+            self._line(cell, "(Ký, ghi rõ họ tên)", 12, italic=True)
+            self._line(cell, signature.name, 13, before=60, bold=True)
+        for index, name in enumerate(("Nơi nhận:", *closing.recipients)):
+            made = self._paragraph(before=6 if index == 0 else 0)
+            end = "" if index == 0 else ";" if index < len(closing.recipients) else "."
+            self._run(made, f"- {name}{end}" if index else name, 11 if index else 12, bold=not index, italic=not index)
+
     def _closing(self, closing: Closing) -> None:
         self._paragraph(keep=True)
+        if closing.signatures:
+            self._signatures(closing)
+            return
         grid = self._grid([75, 85], 1)
         grid.rows[0]._tr.get_or_add_trPr().append(_no_split())
         left, right = grid.rows[0].cells

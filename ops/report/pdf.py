@@ -94,6 +94,7 @@ class _Laid:
                 "authority": closing.authority,
                 "title": closing.title,
                 "signer": closing.signer,
+                "signatures": [{"role": list(one.role), "name": one.name} for one in closing.signatures],
             },
             "appendices": [
                 {

@@ -84,7 +84,10 @@ Block = Heading | Paragraph | Note | Table | Figure
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """First page, from the top, in lines as printed; `addressees` without dash and punctuation."""
+    """First page, from the top, in lines as printed; `addressees` without dash and punctuation.
+
+    Minutes have neither `mark` nor addressees: "" and ().
+    """
 
     parent: tuple[str, ...]
     issuer: tuple[str, ...]
@@ -97,13 +100,25 @@ class Letterhead:
 
 
 @dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signs, as the lines above the room for the hand, and the name below it ("" where a pen writes it)."""
+
+    role: tuple[str, ...]
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Closing:
-    """Recipients to the left, authority, title and name of the signer to the right."""
+    """Recipients to the left, authority, title and name of the signer to the right.
+
+    signatures: of minutes, which several sign side by side; they stand in place of the one signer, recipients below.
+    """
 
     recipients: tuple[str, ...]
-    authority: str
-    title: str
-    signer: str
+    authority: str = ""
+    title: str = ""
+    signer: str = ""
+    signatures: tuple[Signature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

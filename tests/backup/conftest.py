@@ -10,12 +10,20 @@ from pathlib import Path
 import pytest
 
 from tests.backup.room import NEWER, Room, make_template
+from tests.backup.second import make_second
+from tests.backup.servers import mariadb, postgresql  # noqa: F401 - fixtures
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An initialised repository that opens fast, made once."""
     return make_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def second_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty second repository of the template's, with a password of its own; it opens fast too."""
+    return make_second(tmp_path_factory.mktemp("second"), template)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_real_copies(room: Room) -> None:
     assert "chưa đủ 7 ngày" in found["user"].detail.vi
     assert found["user"].measures["days_rolling_7"] == 3
     assert found["system"].verdict == "broken"
-    room.restic("forget", room.ledger.lines[1].body["steps"][-1]["answer"]["snapshot_id"])
+    room.restic("forget", room.ledger.lines[1].body["steps"][-2]["answer"]["snapshot_id"])
     found = room.look(fresh)
     assert found["user"].measures["days_rolling_7"] == 2
     assert len(found["user"].facts["vanished"]) == 1
@@ -102,4 +102,30 @@ def test_history_of_a_site_whose_copies_all_vanished_is_not_young(room: Room) ->
 
 def test_no_repository_is_no_copy(room: Room) -> None:
     room.repository.rename(room.tmp / "away")
+    assert room.look(fresh)["user"].verdict == "broken"
+
+
+def test_an_hourly_look_opens_nothing(room: Room) -> None:
+    """The password is wrong and no restic is there: names alone tell which copies still exist."""
+    for _ in range(3):
+        room.night()
+    (room.tmp / "mat-khau").write_bytes(b"sai")
+    room.site.settings["backup"] = room.settings(restic="/khong/co/restic")
+    assert room.look(fresh)["user"].verdict == "met"
+
+
+def test_a_snapshot_whose_bytes_are_not_its_own_does_not_count(room: Room) -> None:
+    for _ in range(3):
+        room.night()
+    spoilt = next(iter((room.repository / "snapshots").iterdir()))
+    spoilt.chmod(0o600)
+    spoilt.write_bytes(b"{}")
+    finding = room.look(fresh)["user"]
+    assert finding.measures["days_rolling_7"] == 2 and len(finding.facts["vanished"]) == 1
+
+
+def test_a_copy_without_its_dump_does_not_count(room: Room) -> None:
+    room.night()
+    answers = room.ledger.lines[0].body["steps"]
+    answers.append({"answer": {"stream": "tin", "snapshot_id": "ab" * 32}})
     assert room.look(fresh)["user"].verdict == "broken"

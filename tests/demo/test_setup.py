@@ -27,7 +27,7 @@ def test_print_only_prints_the_line_for_people_who_install_by_hand(checkout: Pat
 def test_unknown_words_are_refused(checkout: Path, words: tuple[str, ...]) -> None:
     done = _run(checkout / "setup", *words)
     assert done.returncode == 2
-    assert "[core|test]" in done.stderr
+    assert "[core|test|restic]" in done.stderr
 
 
 def test_on_another_system_it_names_what_is_missing_and_stops(checkout: Path, tmp_path: Path) -> None:

@@ -180,11 +180,11 @@ def test_a_stray_journal_is_moved_aside_and_back(room: Room) -> None:  # noqa: F
 
 
 def test_an_older_copy_by_name_and_a_second_restore(room: Room) -> None:  # noqa: F811
-    first = room.night()["steps"][-1]["answer"]["snapshot_id"]
+    first = room.night()["steps"][-2]["answer"]["snapshot_id"]
     (room.www / "index.html").write_text("đêm thứ hai")
     room.night()
     for _ in range(2):
-        assert all(result.done for result in room.carry(plan(room, snapshot=first).steps))
+        assert all(result.done for result in room.carry(plan(room, at=first).steps))
         assert (room.www / "index.html").read_text() == "<h1>Xã mẫu</h1>\n"
     assert len([path for path in room.www.parent.glob(".www.truoc-khoi-phuc-*") if path.is_dir()]) == 2
 
@@ -195,11 +195,45 @@ def test_refusals(room: Room) -> None:  # noqa: F811
     assert "chưa có bản sao" in refused.value.what.vi
     room.night()
     with pytest.raises(PlanRefused):
-        plan(room, snapshot="ffffffff")
+        plan(room, at="ffffffff")
     (room.tmp / "mat-khau").write_bytes(b"sai")
     with pytest.raises(PlanRefused) as refused:
         plan(room)
     assert "mật khẩu" in refused.value.what.vi
+
+
+def test_one_path_alone_comes_back(room: Room) -> None:  # noqa: F811
+    room.night()
+    (room.www / "index.html").write_text("hacked")
+    (room.www / "anh" / "a.jpg").unlink()
+    (room.www / "moi.html").write_text("viết hôm nay")
+    with closing(sqlite3.connect(room.db)) as database:
+        database.execute("DELETE FROM bai")
+        database.commit()
+    done = room.carry(plan(room, path=str(room.www / "anh")).steps)
+    assert all(result.done for result in done), done[-1].trouble
+    assert (room.www / "anh" / "a.jpg").exists() and (room.www / "index.html").read_text() == "hacked"
+    assert all(result.done for result in room.carry(plan(room, path=str(room.www / "index.html")).steps))
+    assert (room.www / "index.html").read_text() == "<h1>Xã mẫu</h1>\n" and (room.www / "moi.html").exists()
+    assert rows(room.db) == 0
+    assert all(result.done for result in room.carry(plan(room, path=str(room.db)).steps))
+    assert rows(room.db) == 500 and leftovers(room.tmp) == []
+    for wrong, told in ((str(room.www / "khong-co"), "không có"), ("/etc/passwd", "không nằm trong"),
+                        (str(room.etc), "không nằm trong")):
+        with pytest.raises(PlanRefused) as refused:
+            plan(room, path=wrong)
+        assert told in refused.value.what.vi
+
+
+def test_a_set_or_a_time_by_name(room: Room) -> None:  # noqa: F811
+    room.night()
+    room.night("system")
+    (room.www / "index.html").write_text("hacked")
+    words = [word for step in plan(room, set="user", at="2099-01-01").steps for word in step.argv]
+    assert str(room.www) in words and words == [word for step in plan(room).steps for word in step.argv]
+    for args in ({"set": "khac"}, {"at": "2001-01-01"}, {"set": "system", "at": room.ledger.lines[0].body["steps"][-2]["answer"]["snapshot_id"]}):
+        with pytest.raises(PlanRefused):
+            plan(room, **args)
 
 
 def test_plan_is_stable_and_holds_no_secret(room: Room) -> None:  # noqa: F811

@@ -76,6 +76,14 @@ recipients = ["Chủ tịch UBND xã (để báo cáo)"]
 repository = "{root}/repo"                  # thật sự: để trên máy khác
 password = "file:{root}/secrets/restic"     # tham chiếu, không bao giờ viết mật khẩu vào đây
 drill_every_days = 7                        # mấy ngày thử khôi phục một lần
+# Bản cũ nào được giữ; bỏ khóa này thì không bản nào bị xóa.
+keep = {{ last = 7, days = 30, weeks = 12, months = 24, years = 5 }}
+
+# Nơi thứ hai. Thật sự: một máy khác, kiểu chỉ cho thêm (rest-server --append-only), ví dụ rest:https://kho.tinh.example/xa/
+[site.{site}.backup.second.kho-hai]
+repository = "{root}/repo-2"
+password = "file:{root}/secrets/restic-2"
+schedule = "15 3 * * *"
 
 # Mức người dùng: bài, ảnh, cơ sở dữ liệu.
 [site.{site}.backup.set.user]

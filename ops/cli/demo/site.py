@@ -40,8 +40,9 @@ def make_demo(root: Path, today: date | None = None) -> Demo:
     pages.write(demo.www, demo.url, today)
     _readable(demo.www)
     nginx.write(demo)
-    if not (demo.secrets / "restic").exists():
-        tls.private(demo.secrets / "restic", secrets.token_urlsafe(32).encode() + b"\n")
+    for name in ("restic", "restic-2"):
+        if not (demo.secrets / name).exists():
+            tls.private(demo.secrets / name, secrets.token_urlsafe(32).encode() + b"\n")
     people.write(demo, today)
     config.write(demo)
     return demo

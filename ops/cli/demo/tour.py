@@ -58,6 +58,15 @@ def break_site(demo: Demo) -> str:
     return f"kẻ xấu xóa {gone} trang (cả trang chủ) và sửa trang Liên hệ"
 
 
+def lose_pack(demo: Demo) -> str:
+    """Deletes the largest data file of the repository, as a dying disk or an intruder would."""
+    packs = [path for path in (demo.root / "repo" / "data").rglob("*") if path.is_file()]
+    lost = max(packs, key=lambda path: path.stat().st_size)
+    size = lost.stat().st_size
+    lost.unlink()
+    return f"kho mất tệp data/{lost.name[:8]}… ({size >> 10} KiB)"
+
+
 def stops() -> tuple[Stop, ...]:
     """The tour."""
     site = ("--site", SITE)
@@ -72,6 +81,12 @@ def stops() -> tuple[Stop, ...]:
         Stop("Duyệt và làm", standing),
         Stop("Khôi phục thử: lấy bản sao ra chỗ tạm, so từng tệp, đếm bản ghi", ("backup", "drill", *site)),
         Stop("Các bản sao lưu, bản nào đã được chứng minh", ("backup", "list", *site)),
+        Stop("Bản thứ hai ở một nơi khác: kế hoạch", ("plan", "backup.copy", *site, "place=kho-hai")),
+        Stop("Duyệt một lần cho mọi đêm, rồi chép", standing),
+        Stop("Đủ 3-2-1 chưa? Trang mẫu để cả hai kho trên một máy nên còn cảnh báo", ("look", "backup.offsite", *site)),
+        Stop("Một tệp của kho biến mất: gaccong thấy, không cần mật khẩu kho", ("backup", "verify", *site), (1,), lose_pack),
+        Stop("Chữa kho từ trang đang chạy: kế hoạch", ("plan", "backup.heal", *site)),
+        Stop("Duyệt, chữa, rồi đọc lại toàn bộ để chứng minh", ("apply", "{digest}", "--by", BY)),
         Stop("Ai có tài khoản ở đâu?", ("accounts", "census", *site), (0, 1)),
         Stop("Ai đã nghỉ mà còn vào được?", ("accounts", "leavers", *site), (1,)),
         Stop(f"Thu hồi mọi thứ của {LEAVER.name}: kế hoạch", ("accounts", "revoke", LEAVER.name, *site)),

@@ -1,0 +1,230 @@
+"""Judges the figures that restic gives of each run: is this still the site's own life? Pure; with a test of itself.
+
+One number is never enough: a template release changes many files, but they compress; a day of photos does not
+compress, but changes nothing. Both together are what encryption looks like. `fires` puts made-up attacks through the very
+same judge at every look: an alarm that cannot ring is worse than none.
+
+Not seen: few files a day (the slow attack), sites of fewer than ten files, a change that still compresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+
+from backup.copies import Copy
+from ops import Text, say
+
+CHANGED = 0.25
+"""Share of the former files that changed or went, from which on it is not a day's work."""
+PACKED = 0.9
+"""Packed over added bytes, from which on what is new does not compress: photos, archives, or ciphertext."""
+GONE = 0.2
+USUAL = 0.6
+"""A dump of SQL compresses to well below this; only where it always did is a jump a sign."""
+SHORT = 0.7
+FEWEST = 10
+"""Fewer files than this say nothing: the stage's own notes change every night."""
+LEAST_ADDED = 4096
+"""Bytes added below which packing says nothing but its own overhead."""
+ENTRY = 700
+"""Bytes that restic adds for each new or changed file besides its content: names, times, hashes. They pack to half."""
+LINE = 250
+"""Bytes of a file's line in the manifest, which is written anew each night; half of it is hashes."""
+HISTORY = 3
+"""So many runs make a median."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """restic's summary of one snapshot. packed: None where restic (before 0.16) does not say."""
+
+    new: int = 0
+    changed: int = 0
+    unmodified: int = 0
+    total: int = 0
+    bytes: int = 0
+    added: int = 0
+    packed: int | None = None
+
+    @property
+    def density(self) -> float | None:
+        """Packed over added bytes of content; None where unknown or too little was added to tell.
+
+        What restic and the manifest note of the files themselves always compresses, and on a site of small pages would hide ciphertext: it
+        is taken off, by estimate, but never more than half of all.
+        """
+        if self.packed is None or self.added < LEAST_ADDED:
+            return None
+        notes = min(ENTRY * (self.new + self.changed) + LINE * self.total, self.added / 2)
+        return max(0.0, self.packed - notes / 2) / (self.added - notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a set: the figures of its main snapshot and of each dump, by name."""
+
+    evidence: str
+    set: str
+    started: datetime
+    main: Figures
+    dumps: Mapping[str, Figures] = field(default_factory=dict)
+    files: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """kind: encrypted, mass_change, lost, dump_encrypted, dump_short. certain: False where a figure is missing.
+
+    changed: the share of the former files that changed or went. before: the run that it was compared with.
+    """
+
+    evidence: str
+    set: str
+    started: datetime
+    kind: str
+    says: Text
+    certain: bool = True
+    changed: float = 0.0
+    before: str = ""
+
+
+def figures(answer: Mapping[str, Any]) -> Figures:
+    """The figures of a summary, or of what a dump's step told; a number that is left out is 0."""
+
+    def number(name: str) -> int:
+        value = answer.get(name)
+        return int(value) if isinstance(value, int | float) else 0
+
+    added = number("data_added")
+    packed = number("data_added_packed") if "data_added_packed" in answer else None
+    return Figures(number("files_new"), number("files_changed"), number("files_unmodified"),
+                   number("total_files_processed"), number("total_bytes_processed") or number("bytes"), added, packed)
+
+
+def run_of(copy: Copy) -> Run:
+    """A copy's figures."""
+    main, dumps = Figures(), {}
+    for answer in copy.answers:
+        if answer.get("stream") and answer.get("snapshot_id"):
+            dumps[str(answer["stream"])] = figures(answer)
+        elif answer.get("snapshot_id"):
+            main = figures(answer)
+        elif answer.get("kind") == "sqlite" and not answer.get("trouble"):
+            dumps[str(answer.get("name"))] = Figures(bytes=int(answer.get("bytes", 0)))
+    return Run(copy.evidence, copy.set, copy.started, main, dumps, copy.files if copy.manifest else -1)
+
+
+def alarms(runs: Sequence[Run], cleared: Collection[str] = ()) -> list[Alarm]:
+    """Every alarm in the runs of one set (oldest first), cleared or not. A suspicious run is learned only once cleared."""
+    found: list[Alarm] = []
+    learned: list[Run] = []
+    before: Run | None = None
+    for run in runs:
+        mine = list(judge(run, before, learned))
+        found += mine
+        if not mine or run.evidence in cleared:
+            learned.append(run)
+        before = run
+    return found
+
+
+def judge(run: Run, before: Run | None, learned: Sequence[Run]) -> Iterator[Alarm]:
+    """What is suspicious about a run. before: the run just before it, which restic compared with."""
+    changed, gone = shares(run, before)
+    common: dict[str, Any] = {"evidence": run.evidence, "set": run.set, "started": run.started, "changed": changed + gone,
+              "before": before.evidence if before else ""}
+    former = before.main.total if before else 0
+    many = (changed + gone) * former >= FEWEST
+    density = run.main.density
+    if changed + gone >= CHANGED and many and run.main.added >= LEAST_ADDED:
+        if run.main.packed is None:
+            yield Alarm(kind="mass_change", says=_mass(run, changed + gone), certain=False, **common)
+        elif density is not None and density >= PACKED:
+            yield Alarm(kind="encrypted", says=say(
+                "{p} số tệp đổi hoặc mất, và dữ liệu mới không nén được ({d}): dấu hiệu bị mã hóa tống tiền",
+                "{p} of the files changed or went, and what is new does not compress ({d}): the mark of ransomware",
+                p=percent(changed + gone), d=f"{density:.2f}"), **common)
+    if (gone >= GONE and (gone * former >= FEWEST or gone >= 0.5)) or run.main.total == 0 or run.files == 0:
+        yield Alarm(kind="lost", says=say(
+            "{g} số tệp của lần trước không còn ({n} tệp): nguồn bị xóa, hoặc ổ đĩa chưa gắn",
+            "{g} of the former files are gone ({n} files left): a source emptied, or a disk not mounted",
+            g=percent(gone), n=run.main.total), **common)
+    for name, dump in sorted(run.dumps.items()):
+        yield from _dump(name, dump, [one.dumps[name] for one in learned if name in one.dumps], common)
+
+
+def shares(run: Run, before: Run | None) -> tuple[float, float]:
+    """(changed, gone) as shares of the files of the run before; 0 where there was none.
+
+    Where restic found nothing to compare with (other paths than before), only the fall of the total tells.
+    """
+    if before is None or before.main.total == 0:
+        return 0.0, 0.0
+    former = before.main.total
+    if run.main.changed + run.main.unmodified == 0:
+        return 0.0, max(0, former - run.main.total) / former
+    return run.main.changed / former, max(0, former - run.main.changed - run.main.unmodified) / former
+
+
+def _mass(run: Run, share: float) -> Text:
+    return say("{p} số tệp đổi hoặc mất; restic này không cho biết độ nén nên chưa rõ là thay giao diện hay bị mã hóa",
+               "{p} of the files changed or went; this restic does not tell how well they compress, so it is open "
+               "whether they were rewritten or encrypted", p=percent(share))
+
+
+def _dump(name: str, dump: Figures, former: Sequence[Figures], common: Mapping[str, Any]) -> Iterator[Alarm]:
+    densities = [one.density for one in former if one.density is not None]
+    sizes = [one.bytes for one in former if one.bytes]
+    if dump.density is not None and dump.density >= PACKED and len(densities) >= HISTORY and median(densities) < USUAL:
+        yield Alarm(kind="dump_encrypted", says=say(
+            "bản kết xuất {n} bỗng không nén được ({d}; thường là {m}): dữ liệu trong đó đã bị mã hóa?",
+            "dump {n} suddenly does not compress ({d}; usually {m}): was the data in it encrypted?",
+            n=name, d=f"{dump.density:.2f}", m=f"{median(densities):.2f}"), **common)
+    if len(sizes) >= HISTORY and dump.bytes < SHORT * median(sizes):
+        yield Alarm(kind="dump_short", says=say(
+            "bản kết xuất {n} chỉ còn {p} so với thường lệ ({b} byte): bị cắt cụt hoặc bị xóa dữ liệu",
+            "dump {n} has only {p} of its usual size ({b} bytes): cut short, or data deleted",
+            n=name, p=percent(dump.bytes / median(sizes)), b=dump.bytes), **common)
+
+
+def percent(share: float) -> str:
+    """0.58 -> 58%."""
+    return f"{share * 100:.0f}%"
+
+
+# ---------------------------------------------------------------------- the alarm's test of itself
+
+_START = datetime(2024, 1, 1, tzinfo=UTC)
+_DAY = Figures(0, 13, 1987, 2000, 100_000_000, 2_000_000, 640_000)
+_DUMP = Figures(0, 1, 0, 1, 20_000_000, 1_500_000, 450_000)
+_ATTACKS: Mapping[str, tuple[str, Figures, Figures]] = {
+    "in_place": ("encrypted", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP),
+    "renamed": ("encrypted", Figures(1200, 1, 799, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP),
+    "unmounted": ("lost", Figures(0, 2, 0, 2, 10_000, 5_000, 350), _DUMP),
+    "nothing": ("lost", Figures(), _DUMP),
+    "dump_encrypted": ("dump_encrypted", _DAY, replace(_DUMP, added=20_000_000, packed=20_000_000)),
+    "dump_short": ("dump_short", _DAY, replace(_DUMP, bytes=3_000_000)),
+    "unknown": ("mass_change", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, None), _DUMP),
+}
+_QUIET: Mapping[str, Figures] = {
+    "template": Figures(0, 1200, 800, 2000, 100_000_000, 30_000_000, 15_000_000),
+    "photos": Figures(60, 0, 2000, 2060, 160_000_000, 60_000_000, 60_000_000),
+    "chown": Figures(0, 1950, 50, 2000, 100_000_000, 1_400_000, 714_000),
+}
+
+
+def fires() -> list[str]:
+    """The test: names of the made-up attacks that the judge passes over, and of the harmless days that it rings for."""
+    wrong = [name for name, (kind, main, dump) in _ATTACKS.items() if kind not in _made_up(main, dump)]
+    return wrong + [name for name, main in _QUIET.items() if _made_up(main, _DUMP)]
+
+
+def _made_up(main: Figures, dump: Figures) -> set[str]:
+    """The kinds of alarm that a run with these figures raises after four usual days."""
+    usual = [Run(f"test#{day}", "test", _START + timedelta(days=day), _DAY, {"db": _DUMP}) for day in range(4)]
+    run = Run("test#9", "test", _START + timedelta(days=9), main, {"db": dump})
+    return {alarm.kind for alarm in alarms([*usual, run]) if alarm.evidence == run.evidence}

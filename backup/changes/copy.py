@@ -1,0 +1,76 @@
+"""Brings the site's copies from the first place to another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from backup.found import mark_of
+from backup.places import FIRST, Where
+from backup.restic import Repository, repository_of, version
+from backup.trouble import explain
+from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, python, say
+
+_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+
+
+def rounds(site: Site) -> Iterator[Occasion]:
+    """One occasion for each further place, by its own schedule."""
+    settings = site.settings.get("backup")
+    if settings is not None:
+        for name, where in sorted(settings.second.items()):
+            yield Occasion({"place": name}, where.schedule)
+
+
+@change("backup.copy", clauses=["TN-10.1.d.proc"], occasions=rounds, explain=explain)
+def copy(site: Site, ctx: Context, *, place: str) -> Plan:
+    """Brings the site's copies from the first place to another one, and proves that the newest proved ones arrived.
+
+    The plan is the same every night: what is missing there is found by the step. Raises PlanRefused: unknown place, two
+    places that restic cannot reach at once.
+    """
+    if place not in ctx.settings.second:
+        known = ", ".join(sorted(ctx.settings.second)) or "–"
+        raise PlanRefused(say("không có kho thứ hai tên {n}", "there is no further place {n}", n=place),
+                          say("các kho: {k}; thêm bằng [site.….backup.second.TÊN]",
+                              "places: {k}; add one with [site.….backup.second.NAME]", k=known), site=site.id)
+    first, second = repository_of(ctx), repository_of(ctx, place)
+    _refuse_unreachable(site, ctx.settings.places(), place, first, second)
+    version(ctx, second.program)
+    title = say("chép các bản sao của trang từ {f} sang {r}", "bring the site's copies from {f} to {r}", f=first.at,
+                r=second.at)
+    return Plan(title, (_step(site, ctx, first, second),), (Proof("backup.offsite", (place,)),))
+
+
+def _refuse_unreachable(site: Site, places: dict[str, Where], place: str, first: Repository, second: Repository) -> None:
+    """One run of restic has one SSH command and one S3 login for both of its repositories."""
+    two_hosts = bool(first.hosts and second.hosts) and first.hosts != second.hosts
+    kinds = {places[FIRST].kind, places[place].kind}
+    if two_hosts or (kinds == {"s3"} and first.login != second.login):
+        raise PlanRefused(
+            say("restic không chép thẳng giữa hai kho {k} có cách đăng nhập khác nhau",
+                "restic cannot copy between two {k} places with different logins", k="/".join(sorted(kinds))),
+            say("dùng rest-server (rest:https://…) cho kho {n}, hoặc cùng một cách đăng nhập",
+                "use a rest-server (rest:https://…) for place {n}, or the same login", n=place), site=site.id)
+
+
+def _step(site: Site, ctx: Context, first: Repository, second: Repository) -> Step:
+    both = {first.ca, second.ca}
+    # with one authority named, restic trusts no other: the first place's must be named beside it
+    more = [first.ca or _AUTHORITIES] if both != {""} and len(both) == 2 and first.at.startswith(("rest:", "s3:")) else []
+    more += [_AUTHORITIES] if not second.ca and first.ca and second.at.startswith(("rest:", "s3:")) else []
+    joined = replace(second, hosts=second.hosts or first.hosts)
+    argv = (*joined.argv(), *(part for path in dict.fromkeys(more) for part in ("--cacert", path)))
+    secrets = {**_as_source(first), **joined.secrets}
+    source = () if "RESTIC_FROM_REPOSITORY_FILE" in secrets else ("--from", first.at)
+    ca = ("--ca", second.ca) if second.ca else ()
+    words = python("backup.carry", "--site", site.id, "--at", second.at, "--mark", str(mark_of(ctx.home, second.at)),
+                   *source, *ca, "--stall", "600", "--", *argv)
+    why = say("chép những bản còn thiếu bằng restic; đọc lại danh sách để chắc đã sang đủ",
+              "copy what is missing with restic; read the list back to be sure that all arrived")
+    return Step(why, words, env=second.env, secrets=secrets, keep=True, timeout=7 * 3600.0)
+
+
+def _as_source(first: Repository) -> dict[str, str]:
+    swapped = {"RESTIC_PASSWORD_FILE": "RESTIC_FROM_PASSWORD_FILE", "RESTIC_REPOSITORY_FILE": "RESTIC_FROM_REPOSITORY_FILE"}
+    return {swapped.get(name, name): reference for name, reference in first.secrets.items()}

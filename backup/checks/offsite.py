@@ -1,0 +1,207 @@
+"""Is the newest proved copy at every further place, and do the places make 3-2-1?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from backup.places import FIRST, Where
+from backup.rest import Server, there, would_delete
+from backup.restic import Snapshot, repository_of
+from backup.trouble import ResticTrouble
+from backup.vouched import Holding, Lot, holding, pairs, twins
+from ops import CannotSee, Context, Finding, Site, Text, Verdict, check, days, say
+
+THREE = "3-2-1"
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A place as it was met. held: what it holds; None when it could not be read. tried: whether it would delete."""
+
+    name: str
+    where: Where
+    held: Holding | None = None
+    tried: bool | None = None
+    trouble: CannotSee | None = None
+
+
+@check("backup.offsite", every=days(1), clauses=["TN-10.1.d.proc", "TN-10.1.b.dr"], timeout=900.0)
+def offsite(site: Site, ctx: Context) -> Iterator[Finding]:
+    """Is the newest proved copy at every further place, and are there two places, one elsewhere, one append-only?
+
+    One subject for each further place, and `3-2-1`. Whether a rest-server is append-only is tried, with the deletion of a
+    name that does not exist; of other kinds it is only claimed.
+    """
+    places: dict[str, Where] = ctx.settings.places()
+    wanted = [name for name in ctx.subjects or places if name in places and name != FIRST]
+    whole = not ctx.subjects or THREE in ctx.subjects
+    listed = _first(site, ctx) if wanted or whole else []
+    mine = holding(site, ctx, listed) if isinstance(listed, list) else None
+    seen = {name: _see(site, ctx, name, where, listed if isinstance(listed, list) else [])
+            for name, where in places.items() if name != FIRST and (whole or name in wanted)}
+    newest = _newest(site, ctx, mine)
+    for name in wanted:
+        yield _place(site, ctx, seen[name], newest, proof=bool(ctx.subjects))
+    if whole:
+        first = Seen(FIRST, places[FIRST], mine, *_try(ctx, places[FIRST]))
+        yield _three(site, ctx, [first, *seen.values()])
+
+
+def _first(site: Site, ctx: Context) -> list[Snapshot] | CannotSee:
+    try:
+        return repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}", timeout=_SECONDS)
+    except CannotSee as trouble:
+        return trouble
+
+
+def _newest(site: Site, ctx: Context, mine: Holding | None) -> dict[str, list[Lot]]:
+    """The proved copies of each set: those that stand at the first place; if it cannot be read, those of the ledger."""
+    if mine is None:
+        from backup.copies import proved
+
+        known = proved(site, ctx)
+        return {name: [Lot(name, copy, copy.evidence, copy.started, ()) for copy in known if copy.set == name]
+                for name in ctx.settings.set}
+    return {name: mine.of(name) for name in ctx.settings.set}
+
+
+def _try(ctx: Context, where: Where) -> tuple[bool | None, CannotSee | None]:
+    """(it would delete, None); (None, None) where it cannot be tried; (None, trouble) where nobody answers."""
+    if where.kind != "rest":
+        return None, None
+    try:
+        return would_delete(_server(ctx, where)), None
+    except CannotSee as trouble:
+        return None, trouble
+
+
+def _server(ctx: Context, where: Where) -> Server:
+    login = ctx.secret(where.login).reveal().decode("utf-8", "replace") if where.login else ""
+    return Server(where.repository, login, str(where.ca or ""))
+
+
+def _see(site: Site, ctx: Context, name: str, where: Where, first: list[Snapshot]) -> Seen:
+    """Reads a place. A rest-server is asked one short question first: restic would ask a mute one for minutes."""
+    tried, trouble = _try(ctx, where)
+    if trouble is not None:
+        return Seen(name, where, trouble=trouble)
+    try:
+        if where.kind == "rest" and not there(_server(ctx, where)):
+            return Seen(name, where, Holding((), (), ()), tried)
+        listed = repository_of(ctx, name).snapshots(ctx, "gaccong", f"site={site.id}", timeout=_SECONDS)
+    except CannotSee as error:
+        if isinstance(error, ResticTrouble) and error.kind == "no_repository":
+            return Seen(name, where, Holding((), (), ()), tried, error)
+        return Seen(name, where, None, tried, error)
+    return Seen(name, where, holding(site, ctx, listed, name, {**pairs(site, ctx, name), **twins(first, listed)}), tried)
+
+
+def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], proof: bool) -> Finding:
+    following = f"gaccong plan backup.copy place={seen.name} --site {site.id}"
+    if seen.held is None:
+        assert seen.trouble is not None
+        return Finding(seen.name, Verdict.UNSEEN, Text(seen.trouble.explain("vi"), seen.trouble.explain("en")),
+                       facts={"append_only": seen.where.append_only}, next=following)
+    if not any(newest.values()):
+        return Finding(seen.name, Verdict.UNSEEN, say("chưa có bản sao nào được chứng minh để chép sang {n}",
+                                                      "there is no proved copy yet to bring to {n}", n=seen.name),
+                       next=f"gaccong plan backup.run set={next(iter(ctx.settings.set))} --site {site.id}")
+    waits = {name: _wait(ctx, mine, seen.held.of(name)) for name, mine in newest.items() if mine}
+    missing = [name for name, wait in waits.items() if wait and not seen.held.of(name)]
+    waiting = max(waits.values())
+    lag = max((mine[-1].time - held[-1].time for name, mine in newest.items()
+               if mine and (held := seen.held.of(name))), default=timedelta(0))
+    measures = {"lag_seconds": max(0.0, lag.total_seconds()), "waiting_seconds": waiting.total_seconds(),
+                "copies": float(sum(lot.proved for lot in seen.held.lots))}
+    facts = {"unknown": [found.id for found in seen.held.strangers], "append_only": _claim(seen),
+             "newest": {name: lots[-1].main.id for name in newest if (lots := seen.held.of(name)) and lots[-1].main}}
+    longest = timedelta(hours=ctx.threshold("backup.longest_gap_hours", 84))
+    called = {"n": seen.name, "h": f"{waiting.total_seconds() / 3600:.0f}", "m": f"{longest.total_seconds() / 3600:.0f}"}
+    if seen.tried and seen.where.append_only:
+        return Finding(seen.name, Verdict.BROKEN, say(
+            "kho {n} khai là chỉ ghi thêm, nhưng máy chủ cho xóa: ai chiếm máy này xóa được mọi bản sao ở đó",
+            "place {n} is said to be append-only, but the server lets us delete: whoever takes this machine can delete all",
+            n=seen.name), measures, facts, "rest-server --append-only")
+    if missing:
+        text = say("kho {n}: chưa có bản sao đã chứng minh nào của bộ {s}", "place {n}: no proved copy of set {s}",
+                   s=", ".join(missing), **called)
+        return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
+    if (proof and waiting) or waiting > 2 * longest:
+        text = say("kho {n}: bản mới nhất chưa sang, đã chờ {h} giờ (tối đa {m})",
+                   "place {n}: the newest copy has not arrived and waits for {h} hours (at most {m})", **called)
+        return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
+    if waiting > longest or seen.held.strangers:
+        strange = len(seen.held.strangers)
+        text = say("kho {n}: bản mới nhất chờ {h} giờ (tối đa {m}); {u} bản sao mà sổ bằng chứng không biết",
+                   "place {n}: the newest copy waits for {h} hours (at most {m}); {u} snapshots unknown to the ledger",
+                   u=strange, **called)
+        return Finding(seen.name, Verdict.AT_RISK, text, measures, facts, following)
+    text = (say("kho {n}: bản mới nhất sẽ được chép theo lịch (chờ {h} giờ)",
+                "place {n}: the newest copy will be brought by schedule (waits for {h} hours)", **called) if waiting else
+            say("kho {n}: đã có bản đã chứng minh mới nhất của mọi bộ", "place {n}: the newest proved copy of every set is there",
+                n=seen.name))
+    return Finding(seen.name, Verdict.MET, text, measures, facts)
+
+
+def _wait(ctx: Context, mine: list[Lot], held: list[Lot]) -> timedelta:
+    """How long the oldest copy waits that is newer than the newest one there."""
+    last = held[-1].time if held else None
+    newer = [lot for lot in mine if last is None or lot.time > last]
+    return ctx.now - newer[0].time if newer else timedelta(0)
+
+
+def _claim(seen: Seen) -> str:
+    """What is known of append-only: tried, only claimed, not said."""
+    if seen.tried is not None:
+        return "tried: it would delete" if seen.tried else "tried: deletion is refused"
+    return "claimed, not tried" if seen.where.append_only else "not said"
+
+
+def _three(site: Site, ctx: Context, seen: list[Seen]) -> Finding:
+    """Three copies with the site itself, two places, one elsewhere, and one from which nothing can be deleted."""
+    holding_some = [one for one in seen if one.held is not None and any(lot.proved for lot in one.held.lots)]
+    unread = [one.name for one in seen if one.held is None]
+    elsewhere = [one.name for one in holding_some if one.where.elsewhere]
+    firm = [one.name for one in holding_some if one.tried is False or (one.where.append_only and one.tried is None)]
+    measures = {"places": float(len(holding_some)), "elsewhere": float(len(elsewhere)), "append_only": float(len(firm)),
+                "configured": float(len(seen))}
+    facts = {"places": [one.name for one in holding_some], "elsewhere": elsewhere, "unread": unread,
+             "append_only": {one.name: _claim(one) for one in seen}}
+    lacks = list(_lacks(len(holding_some), elsewhere, firm))
+    if not lacks:
+        text = say("3-2-1 đủ: {p} nơi có bản sao, ngoài máy này: {e}; không xóa được: {f}{c}",
+                   "3-2-1 holds: copies at {p} places, off this machine: {e}; nothing can be deleted at: {f}{d}",
+                   p=len(holding_some), e=", ".join(elsewhere), f=", ".join(firm), c=_only_claimed(holding_some, firm).vi,
+                   d=_only_claimed(holding_some, firm).en)
+        return Finding(THREE, Verdict.MET, text, measures, facts)
+    vi, en = "; ".join(one.vi for one in lacks), "; ".join(one.en for one in lacks)
+    blind = f" (?: {', '.join(unread)})" if unread else ""
+    demanded = ctx.threshold("backup.places", 0)
+    if unread and len(holding_some) + len(unread) >= 2:
+        verdict = Verdict.UNSEEN
+    else:
+        verdict = Verdict.BROKEN if len(holding_some) < demanded else Verdict.AT_RISK
+    following = (f"gaccong plan backup.copy place={seen[1].name} --site {site.id}" if len(seen) > 1 and not len(holding_some) > 1
+                 else f"gaccong config schema  # [site.{site.id}.backup.second.…]")
+    return Finding(THREE, verdict, say("chưa đủ 3-2-1: {vi_}{b}", "3-2-1 does not hold: {en_}{b}", vi_=vi, en_=en, b=blind),
+                   measures, facts, following)
+
+
+def _lacks(count: int, elsewhere: list[str], firm: list[str]) -> Iterator[Text]:
+    if count < 2:
+        yield say("chỉ {n} nơi có bản sao đã chứng minh (cần 2)", "only {n} places hold a proved copy (2 are needed)", n=count)
+    if not elsewhere:
+        yield say("không có bản nào ở ngoài máy này", "no copy is off this machine")
+    if not firm:
+        yield say("không có kho nào chỉ ghi thêm: ai chiếm máy này xóa được mọi bản sao",
+                  "no place is append-only: whoever takes this machine can delete every copy")
+
+
+def _only_claimed(seen: list[Seen], firm: list[str]) -> Text:
+    claimed = [one.name for one in seen if one.name in firm and one.tried is None]
+    if not claimed:
+        return Text("", "")
+    return say(" (chỉ khai, chưa thử được: {n})", " (claimed, could not be tried: {n})", n=", ".join(claimed))

@@ -1,0 +1,142 @@
+"""A MariaDB database, dumped while in use: `kind = "mariadb"  name = "tin"  database = "portal"`.
+
+The dump is one moment's picture for transactional tables (InnoDB). Tables of other engines (MyISAM, Aria) are copied
+as they are read; the note names them under `loose`. `lock_tables = true` holds writers off instead, for all tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from backup.servers.dumping import COUNT_SECONDS, Ask, Dumping
+from backup.source import Name, Restored
+from ops import Command, Reference, Secret, Text, fault
+
+_LOGIN = "GACCONG_LOGIN"
+_DATABASE = r"^[^-/\\.\x00-\x1f`][^/\\.\x00-\x1f`]{0,63}$"
+_LOOK = """SELECT 'server', VERSION(), default_character_set_name, default_collation_name
+ FROM information_schema.schemata WHERE schema_name = DATABASE() UNION ALL
+ SELECT 'table', HEX(CONVERT(table_name USING utf8mb4)), table_type, IFNULL(engine, '')
+ FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%TEMPORARY%'"""
+_WHOLE_ENGINES = ("", "InnoDB", "VIEW", "SEQUENCE")
+
+
+class Source(Dumping):
+    """database: its name. socket, or address and port: where the server listens; unsaid, the client's own default.
+
+    user, password: of the database; unsaid, the system's user by its socket. queries: name -> SELECT that gives a number.
+    restore_user, restore_password: who may write, for putting it back in place; unsaid, the same user.
+    """
+
+    kind: Literal["mariadb"]
+    database: Annotated[str, Field(pattern=_DATABASE)]
+    socket: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
+    address: Annotated[str, Field(pattern=r"^[\w.:-]*$")] = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 3306
+    user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
+    password: Reference | None = None
+    restore_user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
+    restore_password: Reference | None = None
+    lock_tables: bool = False
+    queries: dict[Name, str] = {}
+
+    programs: ClassVar[tuple[tuple[str, str], ...]] = (("mariadb-dump", "mariadb-client"), ("mariadbd", "mariadb-server-core"))
+    tool: ClassVar[tuple[str, ...]] = ("mariadb-dump", "--version")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.socket and self.address:
+            raise fault("chỉ đặt `socket` hoặc `address`, không đặt cả hai", "set `socket` or `address`, not both")
+        if self.user_here and self.password:
+            raise fault("`user_here` vào bằng người dùng hệ thống, không dùng `password`",
+                        "`user_here` logs in as a system user and takes no `password`")
+        return self
+
+    @property
+    def marker(self) -> str:
+        """mariadb-dump's last line."""
+        return "-- Dump completed"
+
+    @property
+    def counted(self) -> Mapping[str, str]:
+        """The site's queries."""
+        return self.queries
+
+    @property
+    def login(self) -> str:
+        """The password's reference."""
+        return self.password or ""
+
+    def dump(self, password: bytes) -> Command:
+        """All of the database: tables, views, routines, triggers, events; binary columns as hexadecimal digits."""
+        hold = ("--lock-tables",) if self.lock_tables else ("--single-transaction",)
+        return self._client(password, "mariadb-dump", *hold, "--quick", "--routines", "--triggers", "--events", "--hex-blob",
+                            "--skip-dump-date", "--max-allowed-packet=1G", "--", self.database)
+
+    def ask(self, sql: str, password: bytes) -> Command:
+        """One statement, bounded on the server as well: a view of the site owner's could count for ever."""
+        return self._client(password, "mariadb", "--batch", "--skip-column-names",
+                            f"--init-command=SET SESSION max_statement_time={COUNT_SECONDS:g}", f"--execute={sql}", "--",
+                            self.database)
+
+    def look(self, ask: Ask) -> dict[str, Any]:
+        """Server version, character set, tables, and those of engines without transactions."""
+        rows = [row for line in ask(" ".join(_LOOK.split())) if len(row := line.split("\t")) == 4]
+        found = [(bytes.fromhex(row[1]).decode("utf-8", "replace"), row[2], row[3]) for row in rows if row[0] == "table"]
+        server = next((row for row in rows if row[0] == "server"), [""] * 4)
+        loose = sorted(name for name, kind, engine in found if "TABLE" in kind and engine not in _WHOLE_ENGINES)
+        return {"server": server[1], "charset": server[2], "collation": server[3], "loose": loose,
+                "tables": sorted(name for name, _, _ in found)}
+
+    def hint(self, code: int, said: str) -> str:
+        """What MariaDB's error numbers mean for the person on duty."""
+        return next((words for sign, words in _HINTS if sign in said), _ABSENT if code == 127 else "")
+
+    def rehearse(self, copy: Restored, note: Mapping[str, Any]) -> Iterable[Text]:
+        """Loads the dump into a MariaDB of our own and counts."""
+        from backup.servers.mariadb import rehearse
+
+        return rehearse(self, copy, note)
+
+    def while_up(self, copy: Restored, note: Mapping[str, Any], socket: Path, user: str) -> Iterable[Text]:
+        """What more is wrong, seen while the trial server runs; `user` owns the database there, without a password."""
+        return ()
+
+    def _client(self, password: bytes, program: str, *words: str) -> Command:
+        """A client program; its password comes from an option file that is a descriptor and must stand first."""
+        at = ["--protocol=TCP", f"--host={self.address}", f"--port={self.port}"] if self.address else []
+        at += [f"--socket={self.socket}"] if self.socket else []
+        at += [f"--user={self.user}"] if self.user else []
+        argv = (*at, "--default-character-set=utf8mb4", *words)
+        if not password:
+            return Command((program, *argv))
+        # the descriptor's number is only known where the program starts: the shell there puts it in, and nothing else
+        shell = ("sh", "-c", f'exec {program} --defaults-extra-file="${_LOGIN}" "$@"', program)
+        return Command((*shell, *argv), secrets={_LOGIN: Secret(options(password))})
+
+
+def options(password: bytes) -> bytes:
+    """MariaDB's option file with this password. Raises ValueError for what no line can hold."""
+    if b"\n" in password or b"\0" in password:
+        raise ValueError("a password of several lines")
+    return b'[client]\npassword="' + password.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"\n'
+
+
+_ABSENT = "máy đó thiếu mariadb-client (mariadb-client is missing there) → apt-get install mariadb-client"
+_HINTS = (
+    ("insufficient privileges to SHOW CREATE", "tài khoản không đọc được thủ tục của người khác: GRANT SELECT ON mysql.proc, hoặc "
+     "dùng tài khoản sao lưu riêng (the account may not read others' routines: grant that, or use an account for backups)"),
+    ("1045", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
+    ("1698", "tài khoản này chỉ vào được bằng người dùng hệ thống; đặt `user_here` (this account needs its system user: set `user_here`)"),
+    ("1044", "tài khoản không có quyền trên cơ sở dữ liệu (the account has no right to the database)"),
+    ("1049", "không có cơ sở dữ liệu này (there is no such database)"),
+    ("2002", "không kết nối được: máy chủ cơ sở dữ liệu chưa chạy hoặc sai socket (no connection: server down or wrong socket)"),
+    ("2003", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("2013", "mất kết nối giữa chừng (the connection was lost midway)"),
+    ("1969", "truy vấn đếm quá lâu (a counting query took too long)"),
+    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
+)

@@ -1,0 +1,134 @@
+"""A PostgreSQL database, dumped while in use: `kind = "postgresql"  name = "tin"  database = "portal"`.
+
+pg_dump in its plain form, one moment's picture, with owners and privileges. `user_here = "postgres"` makes the dump as
+that system user, who needs no password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from backup.servers.dumping import COUNT_SECONDS, Ask, Dumping
+from backup.source import Name, Restored
+from ops import Command, Reference, Secret, Text, fault
+
+_PLAIN = r"^[^\x00-\x1f]*$"
+TABLES = """SELECT encode(convert_to(n.nspname || '.' || c.relname, 'UTF8'), 'hex') FROM pg_class c
+ JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relpersistence <> 't'
+ AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')"""
+_LOOK = f"""SELECT 'tables', found.* FROM ({TABLES}) AS found UNION ALL
+ SELECT 'roles', encode(convert_to(rolname, 'UTF8'), 'hex') FROM pg_roles WHERE rolname !~ '^pg_' UNION ALL
+ SELECT 'extensions', encode(convert_to(extname, 'UTF8'), 'hex') FROM pg_extension WHERE extname <> 'plpgsql' UNION ALL
+ SELECT 'server', encode(convert_to(current_setting('server_version'), 'UTF8'), 'hex')"""  # noqa: S608 - constants
+
+
+class Source(Dumping):
+    """database: its name. socket: the folder of the server's socket; or address and port. user, password: of the
+    database. queries: name -> SELECT that gives one number. restore_user, restore_password: who may write, for putting
+    it back in place; unsaid, the same user.
+    """
+
+    kind: Literal["postgresql"]
+    database: Annotated[str, Field(min_length=1, max_length=63, pattern=_PLAIN)]
+    socket: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
+    address: Annotated[str, Field(pattern=r"^[\w.:-]*$")] = ""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    user: Annotated[str, Field(pattern=_PLAIN)] = ""
+    password: Reference | None = None
+    restore_user: Annotated[str, Field(pattern=_PLAIN)] = ""
+    restore_password: Reference | None = None
+    queries: dict[Name, str] = {}
+
+    programs: ClassVar[tuple[tuple[str, str], ...]] = (("pg_dump", "postgresql-client"),)
+    tool: ClassVar[tuple[str, ...]] = ("pg_dump", "--version")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.socket and self.address:
+            raise fault("chỉ đặt `socket` hoặc `address`, không đặt cả hai", "set `socket` or `address`, not both")
+        if self.user_here and self.password:
+            raise fault("`user_here` vào bằng người dùng hệ thống, không dùng `password`",
+                        "`user_here` logs in as a system user and takes no `password`")
+        return self
+
+    @property
+    def marker(self) -> str:
+        """pg_dump's last line of its own."""
+        return "-- PostgreSQL database dump complete"
+
+    @property
+    def counted(self) -> Mapping[str, str]:
+        """The site's queries."""
+        return self.queries
+
+    @property
+    def login(self) -> str:
+        """The password's reference."""
+        return self.password or ""
+
+    def dump(self, password: bytes) -> Command:
+        """All of the database as SQL."""
+        return self._client(password, "pg_dump", "--format=plain", "--encoding=UTF8")
+
+    def ask(self, sql: str, password: bytes) -> Command:
+        """One statement, read only, bounded on the server as well."""
+        bounds = f"-c default_transaction_read_only=on -c statement_timeout={COUNT_SECONDS * 1000:.0f}"
+        return self._client(password, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
+                            "--field-separator=\t", "--set=ON_ERROR_STOP=1", f"--command={sql}", more={"PGOPTIONS": bounds})
+
+    def look(self, ask: Ask) -> dict[str, Any]:
+        """Server version, tables and views; roles and extensions, which a trial load needs before it begins."""
+        found: dict[str, list[str]] = {"tables": [], "roles": [], "extensions": [], "server": []}
+        for line in ask(" ".join(_LOOK.split())):
+            kind, _, name = line.partition("\t")
+            found.setdefault(kind, []).append(bytes.fromhex(name).decode("utf-8", "replace"))
+        return {**{kind: sorted(names) for kind, names in found.items()}, "server": "".join(found["server"])}
+
+    def hint(self, code: int, said: str) -> str:
+        """What libpq's words mean for the person on duty."""
+        return next((words for sign, words in _HINTS if sign in said), _ABSENT if code == 127 else "")
+
+    def rehearse(self, copy: Restored, note: Mapping[str, Any]) -> Iterable[Text]:
+        """Loads the dump into a PostgreSQL of our own and counts."""
+        from backup.servers.postgresql import rehearse
+
+        return rehearse(self, copy, note)
+
+    def _client(self, password: bytes, program: str, *words: str, more: Mapping[str, str] | None = None) -> Command:
+        """A client program. What it connects to stands in variables, where no name can be read as a connection string;
+        the password in a service file that is a descriptor (a PGPASSFILE may not be a pipe, which it is over SSH).
+        """
+        env = {"PGDATABASE": self.database, "PGHOST": self.socket or self.address, "PGPORT": str(self.port),
+               "PGUSER": self.user, "PGCONNECT_TIMEOUT": "20", "PGCLIENTENCODING": "UTF8", **(more or {})}
+        secrets = {}
+        if password:
+            env["PGSERVICE"] = "gaccong"
+            secrets["PGSERVICEFILE"] = Secret(service(password))
+        return Command((program, "--no-password", *words), env={name: value for name, value in env.items() if value},
+                       secrets=secrets)
+
+
+def service(password: bytes) -> bytes:
+    """libpq's service file with this password. Raises ValueError for what no line can hold."""
+    if b"\n" in password or b"\0" in password or password != password.strip():
+        raise ValueError("a password of several lines, or with a blank at an end")
+    return b"[gaccong]\npassword=" + password + b"\n"
+
+
+_ABSENT = "máy đó thiếu postgresql-client (postgresql-client is missing there) → apt-get install postgresql-client"
+_HINTS = (
+    ("password authentication failed", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
+    ("no password supplied", "máy chủ đòi mật khẩu: đặt `password` hoặc `user_here` (a password is wanted: set `password` or `user_here`)"),
+    ("Peer authentication failed", "đặt `user_here` là người dùng hệ thống của tài khoản này (set `user_here` to this account's system user)"),
+    ("server version mismatch", "pg_dump cũ hơn máy chủ; cài postgresql-client cùng phiên bản (pg_dump is older than the server: install its client)"),
+    ("role \"", "không có tài khoản cơ sở dữ liệu này (there is no such database user)"),
+    ("database \"", "không có cơ sở dữ liệu này (there is no such database)"),
+    ("could not connect", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("connection to server", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("statement timeout", "truy vấn đếm quá lâu (a counting query took too long)"),
+    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
+)

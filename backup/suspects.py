@@ -1,0 +1,81 @@
+"""The alarms of a site as they stand now: judged anew from the ledger, with what persons cleared. Prune and the check ask.
+
+Nothing is kept of an alarm but the ledger's own lines: it cannot be lost, and only a person's clearing ends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from backup.alarm import PACKED, Alarm, Run, alarms, run_of
+from backup.cleared import Clearing
+from backup.copies import copies
+from backup.restic import Repository, Snapshot
+from backup.squeeze import density
+from backup.vouched import Holding
+from ops import Context, Site, say
+
+AHEAD = timedelta(hours=1)
+"""A snapshot dated further ahead than this was not made by a machine whose clock is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspects:
+    """The alarms of one set. open: nobody answered for them yet."""
+
+    runs: tuple[Run, ...]
+    open: tuple[Alarm, ...]
+    cleared: tuple[Clearing, ...]
+
+
+def runs_of(site: Site, ctx: Context) -> dict[str, list[Run]]:
+    """Every run that made a snapshot, by set, oldest first."""
+    found: dict[str, list[Run]] = {}
+    for copy in copies(site, ctx):
+        found.setdefault(copy.set, []).append(run_of(copy))
+    return found
+
+
+def suspects(site: Site, ctx: Context, answered: Iterable[Clearing], repository: Repository | None = None,
+             held: Holding | None = None) -> dict[str, Suspects]:
+    """Alarms by set. With a repository and its listing, a missing figure is made good from the copy itself."""
+    known = list(answered)
+    found = {}
+    for name, runs in runs_of(site, ctx).items():
+        mine = [one for one in known if one.set == name]
+        cleared = {one.run for one in mine}
+        rung = [alarm for alarm in alarms(runs, cleared) if alarm.evidence not in cleared]
+        if repository is not None and held is not None:
+            rung = [told for alarm in rung for told in _looked_into(ctx, repository, held, alarm)]
+        found[name] = Suspects(tuple(runs), tuple(rung), tuple(mine))
+    return found
+
+
+def _looked_into(ctx: Context, repository: Repository, held: Holding, alarm: Alarm) -> Iterator[Alarm]:
+    """The alarm itself, or, where a figure was missing, what a look at the changed files makes of it."""
+    mains = {lot.evidence: lot.main for lot in held.lots}
+    newer = mains.get(alarm.evidence)
+    if alarm.certain or newer is None:
+        yield alarm
+        return
+    told = density(ctx, repository, alarm.evidence, newer, mains.get(alarm.before))
+    if told is None:
+        yield alarm
+    elif told >= PACKED:
+        yield replace(alarm, kind="encrypted", certain=True, says=say(
+            "{p} số tệp đổi hoặc mất, và các tệp mới lấy mẫu không nén được ({d}): dấu hiệu bị mã hóa tống tiền",
+            "{p} of the files changed or went, and a sample of them does not compress ({d}): the mark of ransomware",
+            p=f"{alarm.changed * 100:.0f}%", d=f"{told:.2f}"))
+
+
+def ahead(found: Iterable[Snapshot], ctx: Context) -> list[Snapshot]:
+    """Snapshots from the future."""
+    return [one for one in found if one.time > ctx.now + AHEAD]
+
+
+def planted(held: Holding, answered: Iterable[Clearing]) -> list[Snapshot]:
+    """Snapshots with our tags that the ledger does not know and nobody answered for."""
+    cleared = {one.run for one in answered}
+    return [found for found in held.strangers if found.id not in cleared]

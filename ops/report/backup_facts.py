@@ -1,0 +1,243 @@
+"""All that the backup minutes are built from, read once out of the ledger: runs, weeks, looks, drills. Pure over the view.
+
+Nothing is asked of a repository, a disk or the settings of the duties: what the ledger does not say is not said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from ops.duty import View
+from ops.model import Evidence, Outcome, Verdict, text_of
+from ops.moment import LOCAL, local_day, unstamp
+from ops.status import SiteStatus
+
+RUN, FRESH, CONTENTS, INTEGRITY = "backup.run", "backup.fresh", "backup.contents", "backup.integrity"
+DRILL, OFFSITE, ANOMALY = "backup.drill", "backup.offsite", "backup.anomaly"
+LEVELS = ("user", "system")
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """One run of `backup.run`. level: "" when its plan does not say. files, bytes, snapshot: 0 and "" when it made none.
+
+    programs: what made the copy, as the programs said of themselves.
+    """
+
+    set: str
+    level: str
+    started: datetime
+    outcome: str
+    snapshot: str
+    files: int
+    bytes: int
+    detail: str
+    evidence: str
+    programs: tuple[str, ...] = ()
+
+    @property
+    def proved(self) -> bool:
+        """Whether it counts."""
+        return self.outcome == Outcome.PROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a check saw of one subject, as a line of the ledger holds it."""
+
+    duty: str
+    subject: str
+    time: datetime
+    verdict: Verdict
+    detail: str
+    measures: Mapping[str, float]
+    facts: Mapping[str, Any]
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Week:
+    """An ISO week in Vietnam. days: level -> distinct days with a proved copy. state: "full"; "open" (not over yet);
+    "begun" (the ledger began in the midst of it); "unknown" (began after it); "silent" (says nothing at all of it)."""
+
+    monday: date
+    state: str
+    days: Mapping[str, int]
+    evidence: Mapping[str, tuple[str, ...]]
+
+    @property
+    def name(self) -> str:
+        """`47 (16/11–22/11)`."""
+        return f"{self.monday.isocalendar().week} ({self.monday:%d/%m}–{self.monday + 6 * DAY:%d/%m})"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFacts:
+    """The reading of [start, until). numbers: thresholds in force. other: outcomes of further changes to copies."""
+
+    status: SiteStatus
+    start: datetime
+    end: datetime
+    now: datetime
+    label: str
+    verified: bool
+    numbers: Mapping[str, float]
+    runs: tuple[Copying, ...]
+    weeks: tuple[Week, ...]
+    looks: tuple[Look, ...]
+    drills: tuple[Look, ...]
+    other: tuple[Evidence, ...]
+
+    @property
+    def demanded(self) -> int:
+        """Days a week that the policy demands of each level."""
+        return int(self.numbers.get("backup.days_per_week", 3))
+
+    def of(self, duty: str) -> dict[str, list[Look]]:
+        """The looks of a duty by subject, oldest first."""
+        found: dict[str, list[Look]] = {}
+        for look in self.looks:
+            if look.duty == duty:
+                found.setdefault(look.subject, []).append(look)
+        return dict(sorted(found.items()))
+
+    @property
+    def newest(self) -> dict[str, Copying]:
+        """The newest proved copy of each set in the period; of a set that has none, its last run."""
+        found: dict[str, Copying] = {}
+        for run in self.runs:
+            if self.start <= run.started and (run.proved or run.set not in found or not found[run.set].proved):
+                found[run.set] = run
+        return dict(sorted(found.items()))
+
+
+def gather(
+    status: SiteStatus, view: View, now: datetime, start: datetime, end: datetime, label: str, verified: bool
+) -> BackupFacts:
+    """Reads everything once. Weeks are those whose Thursday lies in the period; they are counted whole."""
+    site, until = status.site.id, min(end, now)
+    mondays = list(_mondays(start, end, until))
+    edge = min([start, *(_midnight(monday) for monday in mondays)])
+    reach = min(now, max([end, *(_midnight(monday + 7 * DAY) for monday in mondays)]))
+    lines = view.evidence(site, since=edge, until=reach)
+    first = view.line(site, 0) or view.line(site, 1)
+    runs = tuple(_copying(line, view) for line in lines if line.kind == "outcome" and line.duty == RUN)
+    looks = tuple(look for line in lines if line.time < until and line.time >= start for look in _looks(line))
+    other = tuple(
+        line
+        for line in lines
+        if line.kind == "outcome" and start <= line.time < until and line.duty != RUN
+        and line.duty.partition(".")[0] in ("backup", "restore_site")
+    )
+    return BackupFacts(
+        status,
+        start,
+        end,
+        now,
+        label,
+        verified,
+        status.policy.thresholds_in_force(status.site.thresholds),
+        runs,
+        tuple(_week(monday, runs, lines, first, now) for monday in mondays),
+        looks,
+        _drills(looks),
+        other,
+    )
+
+
+def _mondays(start: datetime, end: datetime, until: datetime) -> Iterator[date]:
+    first, last, seen = local_day(start), local_day(end - timedelta(microseconds=1)), local_day(until)
+    monday = first - DAY * first.weekday()
+    while monday + 3 * DAY <= last and monday <= seen:
+        if first <= monday + 3 * DAY:
+            yield monday
+        monday += 7 * DAY
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), LOCAL)
+
+
+def _week(
+    monday: date, runs: tuple[Copying, ...], lines: list[Evidence], first: Evidence | None, now: datetime
+) -> Week:
+    begin, end = _midnight(monday), _midnight(monday + 7 * DAY)
+    mine = [run for run in runs if run.proved and begin <= run.started < end]
+    days = {level: len({local_day(run.started) for run in mine if run.level == level}) for level in LEVELS}
+    cited = {level: tuple(run.evidence for run in mine if run.level == level) for level in LEVELS}
+    state = "full"
+    if first is None or first.time >= end:
+        state = "unknown"
+    elif not any(begin <= line.time < end for line in lines):
+        state = "silent"
+    elif now < end:
+        state = "open"
+    elif first.time >= begin + DAY:
+        state = "begun"
+    return Week(monday, state, days, cited)
+
+
+def _copying(line: Evidence, view: View) -> Copying:
+    body = line.body
+    answers = [answer for step in body.get("steps", ()) if isinstance(answer := step.get("answer"), dict)]
+    made = next((str(one["snapshot_id"]) for one in answers if one.get("snapshot_id") and not one.get("stream")), "")
+    manifest = next((one for one in answers if "manifest" in one), {})
+    return Copying(
+        str(body.get("args", {}).get("set", "")),
+        _level(view.line(line.site, int(body.get("intent", 0) or 0))),
+        unstamp(body["started"]) if body.get("started") else line.time,
+        str(body.get("outcome", "")),
+        made,
+        int(manifest.get("files", 0)) if made else 0,
+        int(manifest.get("bytes", 0)) if made else 0,
+        text_of(body.get("detail", "")).vi,
+        line.id,
+        tuple(str(one[key]) for one in answers for key in ("restic", "program") if one.get(key)),
+    )
+
+
+def _level(intent: Evidence | None) -> str:
+    """The level, as the plan that was carried out tags its snapshot."""
+    steps = intent.body.get("plan", {}).get("steps", ()) if intent is not None and intent.kind == "intent" else ()
+    words = [word for step in steps for word in step.get("argv", ())]
+    return next((word.removeprefix("level=") for word in words if word.startswith("level=")), "")
+
+
+def _looks(line: Evidence) -> Iterator[Look]:
+    """What checks saw: the day's first look, transitions, and the proofs of each run."""
+    body = line.body
+    if line.kind == "daily" and line.duty.startswith("backup."):
+        for subject, seen in body.get("subjects", {}).items():
+            yield _look(line, line.duty, subject, seen)
+    elif line.kind == "flip" and line.duty.startswith("backup.") and body.get("facts") is not None:
+        yield _look(line, line.duty, line.subject, body)
+    elif line.kind == "outcome":
+        for proof in body.get("proofs", ()):
+            yield _look(line, str(proof.get("check", "")), str(proof.get("subject", "")), proof)
+
+
+def _look(line: Evidence, duty: str, subject: str, seen: Mapping[str, Any]) -> Look:
+    return Look(
+        duty,
+        subject,
+        line.time,
+        Verdict(seen.get("verdict", Verdict.UNSEEN)),
+        text_of(seen.get("detail", "")).vi,
+        seen.get("measures") or {},
+        seen.get("facts") or {},
+        line.id,
+    )
+
+
+def _drills(looks: tuple[Look, ...]) -> tuple[Look, ...]:
+    """Each real drill once: the line that tells of it first. A look in between repeats its time and is none."""
+    found: dict[tuple[str, float], Look] = {}
+    for look in looks:
+        when = look.measures.get("drilled_timestamp_seconds")
+        if look.duty == DRILL and when is not None:
+            found.setdefault((look.subject, float(when)), look)
+    return tuple(found.values())

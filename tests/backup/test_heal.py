@@ -1,0 +1,252 @@
+"""backup.heal: what the site or a mirror still has comes back; what nothing can bring back is said, not hidden."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backup.changes.heal import heal
+from backup.checks.contents import contents
+from backup.checks.integrity import integrity
+from backup.copies import copies
+from ops.errors import PlanRefused
+from ops.model import Evidence, Plan
+from tests.backup.room import NEWER, Room
+from tests.backup.saved import Saved
+
+
+def copied(room: Room) -> Room:
+    """Two copies of one set and one of the other, proved; two packs can be told apart by their size."""
+    for number in range(2):
+        (room.www / f"{number}.bin").write_bytes(os.urandom(60_000))
+        assert room.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+    assert room.night("system", prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+    return room
+
+
+@pytest.fixture(scope="module")
+def saved_newer(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Saved:
+    place = tmp_path_factory.mktemp("newer")
+    return Saved(copied(Room(place / "room", template, program=NEWER)), place / "saved")
+
+
+@pytest.fixture(scope="module")
+def saved_old(tmp_path_factory: pytest.TempPathFactory, template: Path) -> Saved:
+    place = tmp_path_factory.mktemp("old")
+    return Saved(copied(Room(place / "room", template)), place / "saved")
+
+
+@pytest.fixture
+def newer(saved_newer: Saved) -> Room:
+    """A room with a restic that can repair."""
+    return saved_newer.again()
+
+
+@pytest.fixture
+def old(saved_old: Saved) -> Room:
+    """The same with Debian's."""
+    return saved_old.again()
+
+
+def pack(room: Room) -> Path:
+    """The greatest pack."""
+    return max((path for path in (room.repository / "data").rglob("*") if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def spoil(path: Path, at: int = 5000) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 8
+    path.chmod(0o600)
+    path.write_bytes(data)
+
+
+def plan(room: Room, **args: str) -> Plan:
+    made = heal.function(room.site, room.ctx(), **args)
+    assert made == heal.function(room.site, room.ctx(), **args)  # what is approved is what is planned again
+    return made
+
+
+def healed(room: Room, **args: str) -> dict[str, Any]:
+    """Plans, carries out, proves with the real checks, notes the outcome."""
+    made = plan(room, **args)
+    results = room.carry(made.steps)
+    assert len(results) == len(made.steps) and results[-1].done, results[-1].trouble.en
+    seen = {check: {name: (finding.verdict.value, finding.detail.en) for name, finding in room.look(check).items()}
+            for check in (integrity, contents)}  # as the engine: proof first, then the outcome's line
+    room.ledger.lines.append(Evidence("demo", len(room.ledger.lines) + 1, room.now, "outcome", "backup.heal", "", {
+        "steps": [result.json() for result in results], "outcome": "proved"}))
+    return seen
+
+
+def assert_whole(room: Room, found: dict[str, Any]) -> None:
+    """Both proofs hold, restic agrees, and every file comes back right."""
+    assert {verdict for one in found.values() for verdict, _ in one.values()} == {"met"}, json.dumps(list(found.values()), indent=1)
+    room.restic("check", "--read-data")
+    target = room.tmp / "ra"
+    room.restic("restore", "latest", "--tag", "set=user", "--target", str(target))
+    for path in (one for one in room.www.rglob("*") if one.is_file()):
+        assert (target / str(path).lstrip("/")).read_bytes() == path.read_bytes()
+
+
+def lost_index(room: Room) -> None:
+    for path in (room.repository / "index").iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize("harm", [lambda room: spoil(pack(room)), lambda room: spoil(pack(room), -3), lost_index,
+                                  lambda room: spoil(next((room.repository / "index").iterdir()), 40)],
+                         ids=["flipped", "header", "no_index", "spoilt_index"])
+def test_damage_is_healed_from_the_site(newer: Room, harm: Callable[[Room], None]) -> None:
+    harm(newer)
+    assert newer.look(integrity)["user"].verdict == "broken"
+    assert_whole(newer, healed(newer))
+    assert plan(newer).steps == ()
+    assert newer.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+    assert not list(Path.cwd().glob("pack-*"))  # restic's rescue files lie in a folder of ours
+
+
+@pytest.mark.parametrize("harm", [lambda room: pack(room).unlink(), lambda room: os.truncate(_open(pack(room)), 0)],
+                         ids=["deleted", "emptied"])
+def test_a_whole_pack_that_is_gone_leaves_holes_in_old_copies_which_are_told(newer: Room, harm: Callable[[Room], None]) -> None:
+    """The site gives its files again; last night's manifest, which lay in the same pack, nobody has."""
+    harm(newer)
+    assert newer.look(integrity)["user"].verdict == "broken"
+    assert "give_up=yes" in plan(newer).title.vi
+    found = healed(newer)
+    assert {verdict for verdict, _ in found[contents].values()} == {"met"}  # the new copies are whole
+    assert found[integrity]["user"][0] == "broken"
+    assert_whole(newer, healed(newer, give_up="yes"))
+    assert newer.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+
+
+def _open(path: Path) -> Path:
+    path.chmod(0o600)
+    return path
+
+
+def test_force_alone_would_heal_nothing(newer: Room) -> None:
+    """Why the plan repairs first: restic's own backup of every byte exits 0 and leaves the damage."""
+    spoil(pack(newer))
+    newer.restic("backup", "--force", str(newer.www))
+    newer.restic("check", "--read-data", code=1)
+
+
+def test_the_old_restic_heals_a_lost_index_and_says_what_it_cannot(old: Room) -> None:
+    room = old
+    harmed = pack(room)
+    kept = harmed.read_bytes()
+    spoil(harmed)
+    room.look(integrity)
+    with pytest.raises(PlanRefused) as refused:
+        plan(room)
+    assert "0.16" in refused.value.mend.en and "(1 gói)" in refused.value.what.vi
+    harmed.write_bytes(kept)
+    lost_index(room)
+    assert_whole(room, healed(room))
+
+
+def test_a_file_mirror_heals_everything(old: Room) -> None:
+    """The same names elsewhere, as a mirror has them: pack, snapshot, key, index and config come back, byte for byte."""
+    room = old
+    mirror = room.tmp / "guong"
+    shutil.copytree(room.repository, mirror)
+    room.more["second"] = {"guong": {"repository": str(mirror), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
+    room.site.settings["backup"] = room.settings()
+    before = {path.relative_to(room.repository): path.read_bytes() for path in room.repository.rglob("*") if path.is_file()}
+    spoil(pack(room))
+    for kind in ("snapshots", "keys", "index"):
+        next((room.repository / kind).iterdir()).unlink()
+    spoil(room.repository / "config", 20)
+    finding = room.look(integrity)["user"]
+    assert all(word in finding.detail.vi for word in ("gói dữ liệu", "bản sao", "tệp khóa", "tệp chỉ mục", "config"))
+    assert_whole(room, healed(room))
+    for name, content in before.items():
+        assert (room.repository / name).read_bytes() == content
+
+
+def test_a_mirror_that_is_bad_itself_is_not_believed(newer: Room) -> None:
+    mirror = newer.tmp / "guong"
+    shutil.copytree(newer.repository, mirror)
+    newer.more["second"] = {"guong": {"repository": str(mirror), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
+    newer.site.settings["backup"] = newer.settings()
+    harmed = pack(newer)
+    spoil(harmed)
+    spoil(mirror / harmed.relative_to(newer.repository), 9000)
+    newer.look(integrity)
+    assert_whole(newer, healed(newer))
+
+
+def test_a_lost_key_is_told_as_final(old: Room) -> None:
+    room = old
+    for key in (room.repository / "keys").iterdir():
+        key.unlink()
+    assert "mất 1 tệp khóa" in room.look(integrity)["user"].detail.vi
+    with pytest.raises(PlanRefused) as refused:
+        plan(room)
+    assert "không có cách chữa" in refused.value.what.vi
+
+
+def newest(room: Room) -> Path:
+    return room.repository / "snapshots" / json.loads(room.restic("snapshots", "--json", "--tag", "set=user"))[-1]["id"]
+
+
+def test_a_deleted_snapshot_is_given_up_only_by_word(old: Room) -> None:
+    room = old
+    newest(room).unlink()
+    assert "mất 1 tệp bản sao" in room.look(integrity)["user"].detail.vi
+    with pytest.raises(PlanRefused) as refused:
+        plan(room)
+    assert "give_up=yes" in refused.value.mend.vi
+    found = healed(room, give_up="yes")
+    assert_whole(room, found)
+    room.now += timedelta(days=1)
+    assert room.look(integrity)["user"].verdict == "met"  # the loss was accepted, by a change that the ledger has
+
+
+def test_a_deleted_snapshot_comes_back_from_a_second_place(old: Room) -> None:
+    room = old
+    second = room.tmp / "kho-hai"
+    room.restic("-r", str(second), "init", "--from-repo", str(room.repository), "--from-password-file",
+                str(room.tmp / "mat-khau"), "--copy-chunker-params")
+    room.restic("-r", str(second), "copy", "--from-repo", str(room.repository), "--from-password-file",
+                str(room.tmp / "mat-khau"))
+    room.more["second"] = {"hai": {"repository": str(second), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
+    room.site.settings["backup"] = room.settings()
+    gone = newest(room)
+    gone.unlink()
+    room.look(integrity)
+    assert_whole(room, healed(room))
+    assert gone.name in room.restic("snapshots", "--json")  # as the `original` of the one that came back
+
+
+@pytest.mark.parametrize("kind", ["old", "newer"])
+def test_holes_in_old_copies_are_filled_from_a_second_place(kind: str, request: pytest.FixtureRequest) -> None:
+    """Last night's manifest lay in the lost pack: the site cannot give it again, the second place can, with any restic."""
+    room: Room = request.getfixturevalue(kind)
+    second = room.tmp / "kho-hai"
+    source = ("--from-repo", str(room.repository), "--from-password-file", str(room.tmp / "mat-khau"))
+    room.restic("-r", str(second), "init", *source, "--copy-chunker-params")
+    room.restic("-r", str(second), "copy", *source)
+    room.more["second"] = {"hai": {"repository": str(second), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
+    room.site.settings["backup"] = room.settings()
+    before = [copy.snapshot for copy in copies(room.site, room.ctx())]
+    pack(room).unlink()
+    assert room.look(integrity)["user"].verdict == "broken"
+    assert "give_up" not in plan(room).title.vi
+    assert_whole(room, healed(room))
+    known = copies(room.site, room.ctx())
+    assert not {copy.snapshot for copy in known} & set(before)  # they came back under new names,
+    listed = json.loads(room.restic("snapshots", "--json"))
+    assert {copy.snapshot for copy in known} <= {one["id"] for one in listed}  # and the ledger vouches for these
+    for one in listed:
+        room.restic("restore", one["id"], "--target", str(room.tmp / "moi" / one["short_id"]))
+    room.now += timedelta(days=1)
+    assert room.look(integrity)["user"].verdict == "met"
+    assert room.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
