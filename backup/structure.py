@@ -30,9 +30,6 @@ class Seen:
 def check_structure(ctx: Context, repository: Repository, *share: str) -> Seen:
     """Runs the check; past a lock whose holder is surely dead it goes without one. Raises ResticTrouble if it cannot."""
     patient = ("--retry-lock", "1m") if can("retry_lock", version(ctx, repository.program)) else ()
-    if repository.local is not None:
-        # a file that is missing is asked for again for minutes where 0.14 has a cache, and is told at once without one
-        share = (*share, "--no-cache")
     result = repository.run(ctx, "check", *share, *patient, timeout=SECONDS)
     if result.code == 0:
         return Seen(seconds=result.seconds)

@@ -108,6 +108,8 @@ HARMS: dict[str, Callable[[Room], object]] = {
 UNNOTICED = {"newest snapshot deleted", "put back to an old state"}
 UNNOTICED_BY = {"restic": UNNOTICED | {"bit flip, key"}, NEWER: UNNOTICED}
 """What `check --read-data` passes over; 0.14 does not hash a key file (the flip is in its remarks)."""
+SLOW = {"restic": {"data pack emptied", "data pack deleted", "tree pack deleted"}, NEWER: set[str]()}
+"""0.14 finds these too, after asking again for 44 to 93 seconds: the table has them, the test does without."""
 
 
 def prepare(place: Path, template: Path) -> Saved:
@@ -139,8 +141,9 @@ def test_the_undamaged_one_is_met(whole: Room) -> None:
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_every_damage_is_found_without_the_key(whole: Room, harm: str) -> None:
-    """One look with the whole repository in its budget; and the same as the proof of a later copy would see it or not."""
+    """One look with the whole repository in its budget; no command of restic is needed for it."""
     HARMS[harm](whole)
+    whole.site.settings["backup"] = whole.settings(restic="/khong/co/restic")  # type: ignore[index]
     finding = whole.look(integrity)["user"]
     assert finding.verdict == "broken", finding.detail.vi
     assert finding.next == "gaccong plan backup.heal --site demo"
@@ -157,6 +160,8 @@ def test_restic_alone_finds_all_but_what_only_an_inventory_can(saved: Saved, pro
     place = reading.path_of(room.ctx().home, str(room.repository))
     kept, unnoticed = place.read_bytes(), set()
     for harm, deed in HARMS.items():
+        if harm in SLOW[program]:
+            continue
         room = saved.again()
         place.write_bytes(kept)
         deed(room)
@@ -250,13 +255,15 @@ def rows(saved: Saved) -> Iterator[str]:
 def _code(room: Room, program: str, words: tuple[str, ...]) -> str:
     import subprocess
 
+    began = time.perf_counter()
     argv = [program, "-r", str(room.repository), "--password-file", str(room.tmp / "mat-khau"), "--no-cache", "--no-lock"]
     try:
         done = subprocess.run([*argv, *words], capture_output=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
                               env={"PATH": os.environ["PATH"], "HOME": str(room.tmp)})
     except subprocess.TimeoutExpired:
         return "> 120 s"
-    return f"**{done.returncode}**" if done.returncode == 0 else str(done.returncode)
+    took = time.perf_counter() - began
+    return ("**0**" if done.returncode == 0 else str(done.returncode)) + (f" ({took:.0f} s)" if took >= 5 else "")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import pytest
 
 from backup.checks.contents import contents
 from backup.checks.drill import drill
+from backup.checks.fresh import fresh
 from backup.restic import repository_of
 from backup.trouble import ResticTrouble, trouble_of
 from ops.errors import PlanRefused
@@ -199,6 +200,9 @@ def test_a_night_under_a_clock_of_2037_does_not_stand_in_the_way_of_later_ones(e
     snapshots = repository_of(each.ctx()).snapshots(each.ctx(), "gaccong")
     tonight = min(snapshots, key=lambda one: one.time)
     assert each.look(contents)["user"].facts["snapshot"] == tonight.id
+    each.now += timedelta(days=1)
+    found = each.look(fresh)["user"]
+    assert 0 <= found.measures["newest_age_seconds"] < 3 * 86400, found.detail.en
 
 
 @pytest.mark.parametrize("year", [1980, 2100])
