@@ -115,7 +115,7 @@ def _questions(transport: Any) -> Any:
 
     answers: queue.Queue[str] = queue.Queue()
 
-    class Asking(AuthHandler):
+    class Asking(AuthHandler):  # type: ignore[misc]
         """Hears the three answers that matter and signs nothing."""
 
         @property

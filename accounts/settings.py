@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import or_
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -22,7 +22,10 @@ def _read_kinds() -> Any:
 
 
 SystemName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-AnySystem = Annotated[_read_kinds(), Field(discriminator="kind")]
+if TYPE_CHECKING:
+    AnySystem = Any
+else:
+    AnySystem = Annotated[_read_kinds(), Field(discriminator="kind")]
 
 
 class Settings(DomainSettings):

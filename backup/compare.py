@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backup.manifest import Entry, read_name, shown
+from backup.manifest import Entry, Raw, read_name, shown
 from ops import Text, say
 
 _NAMED = 20
@@ -49,7 +49,7 @@ class Comparison:
     counts: dict[str, int] = field(default_factory=dict)
     digest: Any = field(default_factory=hashlib.sha256)
 
-    def note(self, kind: str, path: bytes) -> None:
+    def note(self, kind: str, path: Raw) -> None:
         """Counts one entry as `kind`."""
         self.counts[kind] = self.counts.get(kind, 0) + 1
         self.names.setdefault(kind, [])
@@ -88,7 +88,7 @@ class Comparison:
                        p=self.names["moving"][0])
         return None
 
-    def line(self, text: str, judge: Callable[[bytes, Entry], str]) -> None:
+    def line(self, text: str, judge: Callable[[Raw, Entry], str]) -> None:
         """Takes one manifest line; `judge(path, entry)` gives "" (right) or the kind of difference."""
         self.digest.update(text.encode("utf-8") + b"\n")
         entry = json.loads(text)
@@ -104,7 +104,7 @@ class Comparison:
             if kind not in ("", ELSEWHERE):
                 self.note(kind, path)
 
-    def _file(self, path: bytes, entry: Entry, kind: str) -> None:
+    def _file(self, path: Raw, entry: Entry, kind: str) -> None:
         self.files += 1
         self.bytes += entry["size"]
         if kind == ELSEWHERE:

@@ -45,6 +45,8 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 )
 
 Entry = dict[str, Any]
+Raw = bytes
+"""A path as the file system has it; a class with a field `bytes` needs another word for it."""
 
 
 def written(name: str, value: bytes) -> Entry:
@@ -240,7 +242,7 @@ class Counts:
     unreadable: int = 0
     first_unreadable: list[str] = field(default_factory=list)
 
-    def add(self, path: bytes, entry: Entry) -> None:
+    def add(self, path: Raw, entry: Entry) -> None:
         """Counts one line."""
         if entry["kind"] == "file":
             self.files += 1
@@ -270,7 +272,7 @@ def _is_empty(path: Path, left_out: Callable[[bytes], bool]) -> bool:
 def _troubles(staged: list[Path]) -> Iterator[str]:
     for path in staged:
         if path.name.endswith(".note.json"):
-            note = next(iter([json.loads(path.read_text("utf-8"))] if path.is_file() else []), {})
+            note: Any = next(iter([json.loads(path.read_text("utf-8"))] if path.is_file() else []), {})
             if note.get("trouble"):
                 yield f"{note.get('name', path.name)}: {note['trouble']}"
 

@@ -78,7 +78,7 @@ class Remote:
 
     def read(self, path: str, cap: int = CAP) -> bytes:
         """A file's bytes there, at most `cap`, by SFTP, or by `head` where the server has no SFTP."""
-        import paramiko  # type: ignore[import-untyped]
+        import paramiko
 
         with words(self.host):
             transport = self._transport()

@@ -46,7 +46,7 @@ def chain(host: Host, secret: Callable[[str], Secret], hosts: Mapping[str, Host]
 def _connection(host: Host, secret: Callable[[str], Secret], gateway: Any) -> Any:
     """One strict Fabric connection: RejectPolicy, our known_hosts, one key, no files of the user's."""
     import fabric
-    import paramiko  # type: ignore[import-untyped]
+    import paramiko
 
     class Strict(fabric.Connection):  # type: ignore[misc]
         """Fabric as it comes trusts every host key; this does not, nor does a gateway that it makes by itself."""

@@ -42,9 +42,10 @@ def _judged(site: Site, person: Person, ground: Ground, ctx: Context, limit: flo
              if account.enabled and account.key not in ground.owners() and person.name in suggestions(account, [person])]
     measures = {"accounts": float(len(accounts)), "open_accounts": float(len(opened) + len(strays)),
                 "hours_since_leaving": round(since, 2)}
+    unsure = [account.words for account in ground.unproved(person)]
     facts = {"open": [account.words for account in opened], "shut": [one.words for one in accounts if not one.enabled],
              "key_in_other_accounts": [account.words for account in strays], "unread": sorted(unread),
-             "perhaps_also": alike, "keys_not_understood_in": [account.words for account in ground.unproved(person)], "limit_hours": limit}
+             "perhaps_also": alike, "keys_not_understood_in": unsure, "limit_hours": limit}
     if opened or strays:
         what = ", ".join([account.words for account in opened] + [f"khóa SSH trong {one.words}" for one in strays])
         what_en = ", ".join([account.words for account in opened] + [f"SSH key in {one.words}" for one in strays])
@@ -59,8 +60,8 @@ def _judged(site: Site, person: Person, ground: Ground, ctx: Context, limit: flo
     text = say("đã nghỉ; {n} tài khoản, đều đã khóa", "has left; {n} accounts, all shut", n=len(accounts))
     if alike:
         text = say("{vi}. Có thể còn: {a}", "{en}. Perhaps also: {a}", vi=text.vi, en=text.en, a=", ".join(alike))
-    if facts["keys_not_understood_in"]:
+    if unsure:
         text = say("{vi}. Chưa chứng minh được vì không đọc hết khóa SSH của: {a}",
                    "{en}. Not proved for SSH keys that cannot be told, of: {a}", vi=text.vi, en=text.en,
-                   a=", ".join(facts["keys_not_understood_in"]))
+                   a=", ".join(unsure))
     return Finding(person.name, Verdict.MET, text, measures, facts)

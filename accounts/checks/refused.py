@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from accounts.ground import Ground, attempt, joined, leavers, read_ground, revoke_command, wanted
 from accounts.model import Account, Person, Trial
@@ -40,7 +41,7 @@ def _tried(site: Site, person: Person, ground: Ground, until: float) -> Finding:
         return ground.systems[account.system].refused(account)
 
     accounts = ground.of(person)
-    trials = [(account, attempt(lambda one=account: look(one), account)) for account in accounts]
+    trials = [(account, attempt(partial(look, account), account)) for account in accounts]
     unread = ground.unread(person)
     verdicts = [trial.verdict for _, trial in trials] + [Verdict.UNSEEN for _ in unread]
     facts = {"trials": [{"account": account.words, "verdict": trial.verdict.value, **trial.facts}

@@ -352,7 +352,7 @@ def end(login: str, uid: str) -> None:
         for argv in (["loginctl", "terminate-user", uid], ["systemctl", "stop", f"user@{number}.service"]):
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
-    ended = set()
+    ended: set[int] = set()
     until = time.monotonic() + _END_WITHIN
     while time.monotonic() < until:
         mine = [pid for found, pid in processes() if found == number]
@@ -375,7 +375,8 @@ def main(arguments: list[str]) -> None:
         if verb == "collect":
             collect(rest[0], json.loads(rest[1]), rest[2])
         else:
-            {"strip": strip, "restore": restore, "end": end}[verb](*rest)
+            deeds: dict[str, Callable[..., None]] = {"strip": strip, "restore": restore, "end": end}
+            deeds[verb](*rest)
     except Refused as error:
         print(error, file=sys.stderr)
         sys.exit(3 if verb == "collect" else 5)

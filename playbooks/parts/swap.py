@@ -151,7 +151,7 @@ def _done(deal: Swap, note: notes.Note, new: End, live: End) -> None:
 
 def _live_is_new(deal: Swap, note: notes.Note) -> bool:
     with hold.folder(deal.live.parent, make=True) as side:
-        return hold.identity(side, deal.live.name) == note["new"]
+        return bool(hold.identity(side, deal.live.name) == note["new"])
 
 
 def exchange(one: End, other: End) -> None:

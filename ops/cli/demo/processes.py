@@ -25,7 +25,7 @@ from ops.errors import GaccongError, MissingTool
 from ops.model import say
 
 if TYPE_CHECKING:
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 5.0
