@@ -41,11 +41,17 @@ class Keyless:
     busy: bool = False
 
 
-def look(site: Site, ctx: Context, repository: Repository, objects: Objects, *, proof: bool = False) -> Keyless:
-    """Compares names, reads what is due (as a proof only what is new), and keeps what was read. Raises ResticTrouble."""
+def look(site: Site, ctx: Context, repository: Repository, objects: Objects, *, proof: bool = False,
+         meanwhile: Callable[[], object] = lambda: None) -> Keyless:
+    """Compares names, reads what is due (as a proof only what is new), and keeps what was read. Raises ResticTrouble.
+
+    meanwhile: called once names and sizes are known to be right, before the reading.
+    """
     seen = Keyless()
     try:
         kept, there, missing, resized = _named(site, ctx, repository, objects, seen)
+        if not missing and not resized:
+            meanwhile()
         _read(ctx, repository, objects, there, resized, kept.config if kept else "", seen, proof)
     except OSError as error:
         raise trouble(error, repository.at) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from backup import reading
@@ -54,10 +55,18 @@ def _look(site: Site, ctx: Context, repository: Repository) -> Look:
     objects = objects_of(ctx, repository)
     if objects is None:
         return _by_restic(ctx, repository)
-    keyless = look(site, ctx, repository, objects, proof=bool(ctx.subjects))
+    if ctx.subjects:
+        keyless = look(site, ctx, repository, objects, proof=True)
+        return Look(repository, keyless.was, keyless)
+    checks: list[Future[Seen]] = []
+    # restic derives its key on one core while the other hashes; where an object is missing it is not asked at all (0.14
+    # would try again for minutes)
+    with ThreadPoolExecutor(1, "restic-check") as pool:
+        keyless = look(site, ctx, repository, objects,
+                       meanwhile=lambda: checks.append(pool.submit(check_structure, ctx, repository)))
     seen = Look(repository, keyless.was, keyless)
-    if not keyless.damage and not ctx.subjects:
-        seen.structure = check_structure(ctx, repository)
+    if checks and not keyless.damage:
+        seen.structure = checks[0].result()
     return seen
 
 
