@@ -7,7 +7,7 @@ knows, bytes against the names. No command of restic is run: nothing is opened, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from backup import inventory, reading

@@ -29,14 +29,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import Any
 
 from backup.stage import MANIFEST
 
-_SAME = ("size", "mtime_ns", "ctime_ns", "inode")
 _RACY_NS = 2_000_000_000
-_BLOCK = 1 << 20
+_BUFFER = [memoryview(bytearray(1 << 18))]
+_KEPT = re.compile(rb',"sha256":"[0-9a-f]{64}"}\n')
 _LETTER = (rb"(?>[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|"
            rb"\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^/])")
 """What restic's `?` stands for: one letter of UTF-8, or one byte that is none. Never half a letter (hence atomic)."""
@@ -160,31 +161,69 @@ def _names(path: bytes, status: os.stat_result, left_out: Callable[[bytes], bool
 
 
 class Before:
-    """The manifest of last time, read alongside in tree order. A broken or absent one only costs speed."""
+    """The manifest of last time, read alongside in tree order. A broken or absent one only costs speed.
+
+    A file that was not touched has the same line again, up to its hash: lines are compared as they stand, and only where
+    the two manifests part company is one read as JSON, to see which of them is ahead.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._lines = entries(path)
-        self._made_ns = 0
-        head = next(self._lines, None)
-        if head and "made" in head:
-            self._made_ns = int(datetime.fromisoformat(head["made"]).timestamp() * 1e9)
-        self._at = self._next()
+        self._lines = _raw_lines(path)
+        self._latest_ns = 0
+        self._at = b""
+        self._key: tuple[bytes, ...] = ()
+        head = _parsed(next(self._lines, b""))
+        if "made" in head:
+            made = int(datetime.fromisoformat(head["made"]).timestamp() * 1e9)
+            self._latest_ns = made - _RACY_NS
+            self._step()
 
-    def _next(self) -> Entry | None:
-        entry = next(self._lines, None)
-        return entry if entry and ("path" in entry or "path64" in entry) else None
+    def _step(self) -> None:
+        self._at, self._key = next(self._lines, b""), ()
 
-    def hash_of(self, path: bytes, now: Entry) -> str:
-        """The hash from last time if the file is the same one, untouched; else ""."""
-        key = order(path)
-        while self._at is not None and order(read_name(self._at)) < key:
-            self._at = self._next()
-        was = self._at
-        if was is None or read_name(was) != path or any(was.get(name) != now[name] for name in _SAME):
-            return ""
-        if was.get("moving") or now["ctime_ns"] >= self._made_ns - _RACY_NS:
-            return ""
-        return str(was.get("sha256", ""))
+    def _behind(self, key: tuple[bytes, ...]) -> bool:
+        """Whether last time's line stands before this place in the tree; a line that is none ends the old manifest."""
+        if not self._key:
+            entry = _parsed(self._at)
+            if not ("path" in entry or "path64" in entry):
+                self._at = b""
+                return False
+            self._key = order(read_name(entry))
+        return self._key < key
+
+    def find(self, path: bytes, begin: bytes, ctime_ns: int) -> bytes:
+        """The whole line of last time, if it begins like this and the file was not touched since; else b""."""
+        if not self._at.startswith(begin):
+            key = order(path)
+            while self._at and self._behind(key):
+                self._step()
+            if not self._at.startswith(begin):
+                return b""
+        line = self._at
+        self._step()
+        # without the bytes `moving` or `unreadable` after it; racy: it may have been written to in that very moment
+        return line if ctime_ns < self._latest_ns and _KEPT.fullmatch(line, len(begin)) else b""
+
+    def skip(self, line: bytes) -> None:
+        """Passes over a line that is no file's and is the same again."""
+        if self._at == line:
+            self._step()
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as stream:
+            yield from stream
+    except OSError:
+        return
+
+
+def _parsed(line: bytes) -> Entry:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def entries(path: Path) -> Iterator[Entry]:
@@ -200,8 +239,24 @@ def entries(path: Path) -> Iterator[Entry]:
         return
 
 
-def describe(path: bytes, status: os.stat_result | None, trouble: str, before: Before) -> Entry:
-    """The manifest's line for one entry of the tree."""
+def line_of(entry: Entry) -> bytes:
+    """An entry as it stands in the manifest."""
+    return json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def begin_of(path: bytes, status: os.stat_result) -> bytes:
+    """A file's line up to its hash, as `line_of` would write it; by hand, for a site has many files."""
+    try:
+        name = '"path":' + encode_basestring_ascii(path.decode("utf-8"))
+    except UnicodeDecodeError:
+        name = f'"path64":"{base64.b64encode(path).decode("ascii")}"'
+    return (f'{{{name},"kind":"file","size":{status.st_size},"mode":{stat.S_IMODE(status.st_mode)},"uid":{status.st_uid},'
+            f'"gid":{status.st_gid},"mtime_ns":{status.st_mtime_ns},"ctime_ns":{status.st_ctime_ns},'
+            f'"inode":{status.st_ino}').encode("ascii")
+
+
+def describe(path: bytes, status: os.stat_result | None, trouble: str) -> Entry:
+    """The manifest's entry for one thing of the tree; a file is read for it."""
     if status is None:
         zero = dict.fromkeys(("size", "mode", "uid", "gid", "mtime_ns", "ctime_ns", "inode"), 0)
         return {**written("path", path), "kind": "other", **zero, "unreadable": trouble}
@@ -215,8 +270,7 @@ def describe(path: bytes, status: os.stat_result | None, trouble: str, before: B
         if kind == "symlink":
             entry |= written("target", os.readlink(path))  # noqa: PTH115 - bytes
         elif kind == "file":
-            known = before.hash_of(path, entry)
-            entry |= {"sha256": known} if known else _hashed(path, status)
+            entry |= _hashed(path, status)
     except OSError as error:
         entry["unreadable"] = error.strerror or "unreadable"
     return entry
@@ -225,10 +279,12 @@ def describe(path: bytes, status: os.stat_result | None, trouble: str, before: B
 def _hashed(path: bytes, status: os.stat_result) -> Entry:
     digest = hashlib.sha256()
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb", buffering=0) as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-        after = os.fstat(stream.fileno())
+    try:
+        while count := os.readv(descriptor, _BUFFER):
+            digest.update(_BUFFER[0][:count])
+        after = os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
     same = (after.st_size, after.st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     return {"sha256": digest.hexdigest(), **({} if same else {"moving": True})}
 
@@ -291,17 +347,25 @@ def write(stage: Path, live: list[Path], staged: list[str], excludes: list[str])
     with temporary.open("wb") as stream:
         os.fchmod(stream.fileno(), 0o600)
 
-        def line(entry: Entry) -> None:
-            data = json.dumps(entry, separators=(",", ":")).encode("ascii") + b"\n"
+        def line(data: bytes) -> None:
             digest.update(data)
             stream.write(data)
 
-        line(first)
+        line(line_of(first))
         for path, status, trouble in walk([*map(os.fsencode, live), os.fsencode(stage)], left_out):
-            entry = describe(path, status, trouble, before)
+            file = status if status is not None and not trouble and stat.S_ISREG(status.st_mode) else None
+            if file and (known := before.find(path, begin_of(path, file), file.st_ctime_ns)):
+                counts.files += 1
+                counts.bytes += file.st_size
+                line(known)
+                continue
+            entry = describe(path, status, trouble)
             counts.add(path, entry)
-            line(entry)
-        line({"end": True, "files": counts.files, "bytes": counts.bytes, "unreadable": counts.unreadable})
+            data = line_of(entry)
+            line(data)
+            if file is None:
+                before.skip(data)
+        line(line_of({"end": True, "files": counts.files, "bytes": counts.bytes, "unreadable": counts.unreadable}))
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(target)

@@ -1,12 +1,12 @@
 """Backup beside raw restic, runrestic and npbackup, in one run: wall seconds, CPU seconds, ratios.
 
     .venv/bin/python -m tests.benchmarks.backup [--scale 0.2 | --full] [--old] [--rounds 7] [--work DIR] [--peers DIR]
-                                                [--names] [--million]
+                                                [--names] [--million] [--only PART,PART]
 
 --full: the whole data set (1.05 GB, 20,033 files), else a fifth. --old: Debian's restic instead of the newer one.
 --work: where everything lies (default: memory, /dev/shm, when it has room). --peers: an environment with runrestic and
 npbackup; without it they are fetched by pip, or said to be not measured. --names: also 100,000 files with odd names.
---million: also a manifest of a million entries. Each candidate has its own repository with an ordinary key (scrypt at
+--million: also a manifest of a million entries. --only: these parts (backup, manifest, night, proof, …). Each candidate has its own repository with an ordinary key (scrypt at
 restic's own cost) and its own cache; rounds are interleaved; medians. Nothing fails on a clock.
 """
 
@@ -304,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="tests.benchmarks.backup")
     parser.add_argument("--scale", type=float, default=0.2)
     parser.add_argument("--rounds", type=int, default=7)
-    for name in ("--work", "--peers"):
+    for name in ("--work", "--peers", "--only"):
         parser.add_argument(name, default="")
     for name in ("--full", "--old", "--names", "--million"):
         parser.add_argument(name, action="store_true")
@@ -324,6 +324,8 @@ def main() -> None:
             *((("names", lambda: odd_names(bench)),) if given.names else ()), *((("million", million),) if given.million else ()),
         )
         for part, work in parts:
+            if part not in (given.only.split(",") if given.only else dict(parts)):
+                continue
             print(f"… {part}", file=sys.stderr, flush=True)
             bench.told[part] = work()
         print(json.dumps(bench.told, indent=1, ensure_ascii=False))
