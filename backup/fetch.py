@@ -42,6 +42,7 @@ SILENT_SECONDS = 120
 SPARE_BYTES, SPARE_FILES = 256 << 20, 5000
 """What a fetch leaves free on the disk that also holds the ledger."""
 COMPARE_DAYS = 7
+_PIECE = 64 << 10
 FEW = 10
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FLAGS = ("--recursive", "--links", "--perms", "--times", "--owner", "--group", "--hard-links", "--numeric-ids",
@@ -62,6 +63,31 @@ class Trouble(Exception):
 
     def __init__(self, vi: str, en: str) -> None:
         super().__init__(f"{vi} ({en})")
+
+
+@dataclass
+class Kept:
+    """What is kept of a stream that the far side fills: its first bytes (what rsync complains of first tells most) and its
+    last ones. Read in pieces: a line may never end."""
+
+    most: int = 256 << 10
+    head: bytearray = field(default_factory=bytearray)
+    tail: bytes = b""
+    cut: bool = False
+
+    def read(self, stream: Any) -> None:
+        """Reads to the end, whatever comes; holds `most` bytes of it, and 64 KiB more."""
+        with suppress(OSError, ValueError):
+            while piece := os.read(stream.fileno(), _PIECE):
+                room = self.most - len(self.head)
+                self.head += piece[:room]
+                self.cut = self.cut or len(self.tail) + len(piece[room:]) > _PIECE
+                self.tail = (self.tail + piece[room:])[-_PIECE:]
+
+    @property
+    def text(self) -> str:
+        """As text; a line of dots where something was left out."""
+        return (bytes(self.head) + (b"\n...\n" if self.cut else b"") + self.tail).decode("utf-8", "backslashreplace")
 
 
 @dataclass
@@ -114,10 +140,10 @@ def _rule(name: str, pattern: str) -> str:
 def _guarded(argv: list[str], destination: int, deadline: float) -> subprocess.CompletedProcess[str]:
     """Runs rsync; ends it past the deadline or when the disk gets full. It never outlives this process."""
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, errors="backslashreplace", pass_fds=(*handed_on(), destination),
+                               pass_fds=(*handed_on(), destination),
                                preexec_fn=end_with_parent, env={**os.environ, "LC_ALL": "C"})
-    said: dict[str, list[str]] = {"out": [], "err": []}
-    readers = [threading.Thread(target=_read, args=(stream, said[name]), daemon=True)
+    said = {"out": Kept(), "err": Kept()}
+    readers = [threading.Thread(target=said[name].read, args=(stream,), daemon=True)
                for name, stream in (("out", process.stdout), ("err", process.stderr))]
     for reader in readers:
         reader.start()
@@ -143,16 +169,7 @@ def _guarded(argv: list[str], destination: int, deadline: float) -> subprocess.C
         for stream in (process.stdout, process.stderr):
             if stream:
                 stream.close()
-    return subprocess.CompletedProcess(argv, process.returncode, "".join(said["out"]), "".join(said["err"]))
-
-
-def _read(stream: Any, kept: list[str]) -> None:
-    """Keeps the first 200 lines (what rsync complains of first tells most) and the last 40, each cut."""
-    with suppress(OSError, ValueError):
-        for line in stream:
-            kept.append(line[:2000])
-            if len(kept) > 240:
-                del kept[200]
+    return subprocess.CompletedProcess(argv, process.returncode, said["out"].text, said["err"].text)
 
 
 def fetch(way: Way, mirror: int, path: Path, excludes: list[str], before: dict[str, Any], compare: bool) -> dict[str, Any]:

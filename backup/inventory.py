@@ -5,7 +5,10 @@ file's SHA-256, which the signed ledger keeps. So a deleted snapshot, an exchang
 old state are found, none of which restic notices. Objects never change, and only a removal of ours may take them away:
 
 * a plain run keeps what vanished since the last one as `missed`; it stays there until it is back;
-* `--after-removal` (the last step of prune or repair, after a plain run as their first) lets what vanished since go;
+* `--after-removal` (the last step of repair, after a plain run as its first) lets what vanished since go;
+* `--gone ID…` (the last step of prune) lets these snapshots go, and packs and indexes, whose names a prune changes;
+* the same holds for the ids in the note beside the file: `backup.forget` writes it before it forgets, so that a removal
+  whose end nobody saw is known as ours. Every run that wrote the inventory takes the note away;
 * `--give-up NAME…` (or `all`) takes names off `missed`: a person has accepted the loss; `--give-up config` pins anew.
 
 One JSON object: {"v": 1, "repository", "config", "previous", "chain": [...], "objects": {"data": {NAME: size}, ...},
@@ -76,7 +79,27 @@ def path_of(home: Path, at: str) -> Path:
     return home / "inventory" / f"{hashlib.sha256(at.encode()).hexdigest()[:16]}.json"
 
 
-def step(home: Path, repository: Repository, *, after_removal: bool = False, give_up: Iterable[str] = ()) -> list[Step]:
+def going_of(path: Path) -> Path:
+    """The note beside an inventory: which snapshots a removal of ours is about to take away."""
+    return path.with_suffix(".going")
+
+
+def going(path: Path) -> set[str]:
+    """The full ids in the note beside this inventory; none without a note that can be understood."""
+    try:
+        return {str(name) for name in json.loads(going_of(path).read_bytes())["gone"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return set()
+
+
+def note_going(note: Path, gone: Iterable[str]) -> None:
+    """Adds ids to a note, whole or not at all, before they are taken away. Raises OSError."""
+    note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(note, json.dumps({"v": 1, "gone": sorted({*gone, *going(note)})}).encode() + b"\n")
+
+
+def step(home: Path, repository: Repository, *, after_removal: bool = False, give_up: Iterable[str] = (),
+         gone: Iterable[str] = ()) -> list[Step]:
     """The step that notes the objects; none where they cannot be reached without the key (sftp, S3)."""
     from ops import Step, python, say  # here: the step itself, run every night, does without
 
@@ -84,6 +107,7 @@ def step(home: Path, repository: Repository, *, after_removal: bool = False, giv
         return []
     flags = [*(("--ca", repository.ca) if repository.ca else ()), *(("--after-removal",) if after_removal else ())]
     flags += [part for name in give_up for part in ("--give-up", name)]
+    flags += [part for name in gone for part in ("--gone", name)]
     login = {name: reference for name, reference in repository.secrets.items() if name == "RESTIC_REPOSITORY_FILE"}
     return [Step(say("ghi tên và cỡ mọi tệp của kho", "note name and size of every object of the repository"),
                  python("backup.inventory", "--at", repository.at, "--file", str(path_of(home, repository.at)), *flags),
@@ -117,27 +141,37 @@ def notes(site: Site, ctx: Context, at: str) -> list[Note]:
     return found
 
 
-def write(path: Path, objects: Objects, *, after_removal: bool = False, give_up: Iterable[str] = ()) -> dict[str, Any]:
+def _missed(was: Inventory | None, after_removal: bool, ours: set[str]) -> Names:
+    """What would have to be there still. ours: ids of snapshots that a prune of ours took away."""
+    if was is None or after_removal:
+        return was.missed if was else {}
+    if not ours:
+        return was.expected
+    return {name: size for name, size in was.expected.items() if name in was.missed or (
+        name.startswith(("snapshots/", "keys/")) and name.removeprefix("snapshots/") not in ours)}
+
+
+def write(path: Path, objects: Objects, *, after_removal: bool = False, give_up: Iterable[str] = (),
+          gone: Iterable[str] = ()) -> dict[str, Any]:
     """Notes what the repository holds now, whole or not at all, and gives the step's answer. Raises OSError."""
+    ours = {*gone, *going(path)}
     there = objects.names()
     try:
         config = digest(objects, CONFIG)[0]
     except FileNotFoundError:
         config = ""
     was = load(path)
-    missed: Names = {}
-    if was is not None:
-        missed = was.missed if after_removal else was.expected
+    missed = _missed(was, after_removal, ours)
     given = set(give_up)
     if was is not None and CONFIG not in given:
         config = was.config or config  # pinned: it is made once and never changes
-    gone = {} if was is None else was.expected
+    before = {} if was is None else was.expected
     missed = {name: size for name, size in missed.items() if name not in there and not given & {name, "all"}}
     by_kind: dict[str, Names] = {kind: {} for kind in KINDS}
     for name in sorted(there):
         kind, _, rest = name.partition("/")
         by_kind[kind][rest] = there[name]
-    removed = sorted(name.partition("/")[2] for name in gone
+    removed = sorted(name.partition("/")[2] for name in before
                      if name.startswith("snapshots/") and name not in there and name not in missed)
     body = {"v": 1, "repository": objects.at, "config": config, "previous": was.sha256 if was else "",
             "chain": [was.sha256, *was.chain][:_CHAIN] if was else [], "objects": by_kind,
@@ -145,6 +179,7 @@ def write(path: Path, objects: Objects, *, after_removal: bool = False, give_up:
     data = json.dumps(body, separators=(",", ":")).encode("ascii", "backslashreplace") + b"\n"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(path, data)
+    going_of(path).unlink(missing_ok=True)
     return {"inventory": hashlib.sha256(data).hexdigest(), "previous": body["previous"], "repository": objects.at,
             "objects": len(there), "object_bytes": sum(max(0, size) for size in there.values()), "config": config,
             "missed": len(missed), "removed_snapshots": removed[:_TOLD]}
@@ -169,6 +204,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--ca", default="")
     parser.add_argument("--after-removal", action="store_true")
     parser.add_argument("--give-up", action="append", default=[])
+    parser.add_argument("--gone", action="append", default=[])
     given = parser.parse_args(arguments)
     named = os.environ.get("RESTIC_REPOSITORY_FILE", "")
     address = Path(named).read_text("utf-8").strip() if named else ""
@@ -177,7 +213,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"the objects of {given.at} cannot be reached without restic", file=sys.stderr)
         return NOT_LISTED
     try:
-        told = write(given.file, objects, after_removal=given.after_removal, give_up=given.give_up)
+        told = write(given.file, objects, after_removal=given.after_removal, give_up=given.give_up, gone=given.gone)
     except OSError as error:
         print(f"the objects of {given.at} could not be noted: {error}", file=sys.stderr)
         return NOT_LISTED

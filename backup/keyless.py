@@ -42,17 +42,17 @@ class Keyless:
 
 
 def look(site: Site, ctx: Context, repository: Repository, objects: Objects, *, proof: bool = False,
-         meanwhile: Callable[[], object] = lambda: None) -> Keyless:
+         meanwhile: Callable[[], object] = lambda: None, seconds: float = 21600.0) -> Keyless:
     """Compares names, reads what is due (as a proof only what is new), and keeps what was read. Raises ResticTrouble.
 
-    meanwhile: called once names and sizes are known to be right, before the reading.
+    meanwhile: called once names and sizes are known to be right, before the reading. seconds: the reading ends after them.
     """
     seen = Keyless()
     try:
         kept, there, missing, resized = _named(site, ctx, repository, objects, seen)
         if not missing and not resized:
             meanwhile()
-        _read(ctx, repository, objects, there, resized, kept.config if kept else "", seen, proof)
+        _read(ctx, repository, objects, there, resized, kept.config if kept else "", seen, proof, seconds)
     except OSError as error:
         raise trouble(error, repository.at) from None
     seen.damage = _damage(kept, missing, resized, seen.done)
@@ -70,7 +70,7 @@ def examine(site: Site, ctx: Context, repository: Repository, objects: Objects, 
         path = reading.path_of(ctx.home, repository.at)
         was, known = reading.load(path, ctx.now), reading.load_known(reading.known_of(path))
         chosen = {name for name in there if everything or kind_of(name) != "data" or name not in known or name in was.bad}
-        return _damage(kept, missing, resized, scrub(objects, chosen, kept.config if kept else ""))
+        return _damage(kept, missing, resized, scrub(objects, chosen, kept.config if kept else "", sizes=there))
     except OSError as error:
         raise trouble(error, repository.at) from None
 
@@ -151,14 +151,14 @@ def _doubts(kept: Inventory | None, noted: list[Note]) -> Iterator[tuple[Verdict
 
 
 def _read(ctx: Context, repository: Repository, objects: Objects, there: Names, resized: set[str], config: str,
-          seen: Keyless, proof: bool) -> None:
+          seen: Keyless, proof: bool, seconds: float) -> None:
     """Scrubs what is due and keeps what was read."""
     path = reading.path_of(ctx.home, repository.at)
     was = reading.load(path, ctx.now)
     known = reading.load_known(reading.known_of(path)) & there.keys()
     budget = ctx.settings.read_gib_per_look * GIB
     chosen = _chosen(was, known, there, budget, proof)
-    seen.done = scrub(objects, chosen, config)
+    seen.done = scrub(objects, chosen, config, sizes=there, seconds=seconds)
     known = (known | seen.done.right & there.keys()) - set(seen.done.bad)
     read = seen.done.right | set(seen.done.bad)
     unread = {_class(name) for name in there if kind_of(name) == "data" and name not in read}

@@ -100,7 +100,10 @@ class Listing:
         kind = entry["kind"]
         figures = () if kind == "other" else (_figure(kind, entry["size"], entry["mtime_ns"] // 1000),)
         found = self.entries.find(lossy(path), *figures)
-        return "moving" if found == "other" else absent(path, entry) if found else ""
+        if found == "other":
+            # one that lies untouched at its source did not change meanwhile: the copy holds something else for it
+            return "lost" if kind == "file" and absent(path, entry) == "lost" else "moving"
+        return absent(path, entry) if found else ""
 
 
 def read(ctx: Context, repository: Repository, snapshot: str, *filters: str, keep: Callable[[str], bool]) -> Listing:

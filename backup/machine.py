@@ -10,11 +10,13 @@ import json
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
+from backup.fetch import Kept
 from backup.found import handed_on
 from backup.ssh import explained
 from ops import python
@@ -57,8 +59,7 @@ def here() -> tuple[dict[str, str], dict[str, str]]:
     unknown: dict[str, str] = {}
     for name, argv in ITEMS.items():
         try:
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="backslashreplace",
-                                  timeout=_SECONDS, check=False)
+            done = _asked(argv, _SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             unknown[name] = type(error).__name__
             continue
@@ -74,17 +75,33 @@ def far(host: str) -> tuple[dict[str, str], dict[str, str]]:
     mark = token_hex(8)
     parts = [f"printf '\\n%s %s\\n' {mark} {name}; {shlex.join(argv)} 2>/dev/null </dev/null" for name, argv in ITEMS.items()]
     script = f"LC_ALL=C; export LC_ALL; PATH=$PATH:/usr/sbin:/sbin; {'; '.join(parts)}; printf '\\n%s end\\n' {mark}"
-    done = subprocess.run(python("backup.ssh", "--host", host, "--", f"timeout 300 sh -c {shlex.quote(script)}"),
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=400, check=False, pass_fds=handed_on())
-    text = done.stdout[:_MOST_SAID].decode("utf-8", "backslashreplace")
-    sections = re.split(rf"\n{mark} (\w+)\n", text)
+    done = _asked(python("backup.ssh", "--host", host, "--", f"timeout 300 sh -c {shlex.quote(script)}"), 400, handed_on())
+    sections = re.split(rf"\n{mark} (\w+)\n", done.stdout)
     found = dict(zip(sections[1::2], sections[2::2], strict=False))
     if "end" not in found:
-        name, error = str(json.loads(host)[0]["name"]), done.stderr.decode("utf-8", "backslashreplace").strip()
+        name, error = str(json.loads(host)[0]["name"]), done.stderr.strip()
         told = explained(error, name)
         raise OSError(f"{told[0].vi} ({told[0].en})" if told else f"{name}: {error[-300:] or f'exit {done.returncode}'}")
     said = {name: body for name, body in found.items() if body.strip() and name in ITEMS}
     return said, {name: "no answer" for name in ITEMS if name not in said}
+
+
+def _asked(argv: Sequence[str], seconds: float, fds: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
+    """Runs a program of which no more than `_MOST_SAID` is held, whatever it says. Raises OSError, TimeoutExpired."""
+    out, err = Kept(_MOST_SAID), Kept()
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          pass_fds=fds) as process:
+        readers = [threading.Thread(target=kept.read, args=(stream,), daemon=True)
+                   for kept, stream in ((out, process.stdout), (err, process.stderr))]
+        for reader in readers:
+            reader.start()
+        try:
+            process.wait(seconds)
+        finally:
+            process.kill()
+            for reader in readers:
+                reader.join(5)
+    return subprocess.CompletedProcess(argv, process.returncode, out.text, err.text)
 
 
 def facts(said: Said) -> tuple[dict[str, Any], dict[str, str]]:

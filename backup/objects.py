@@ -10,9 +10,12 @@ locks and empty folders are no objects. Steps of every night begin here: what on
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import re
 import stat
+import time
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +33,10 @@ NAME = re.compile(r"[0-9a-f]{64}")
 
 Names = dict[str, int]
 """Object -> size in bytes; -1 where the place does not tell."""
+
+
+class Late(OSError):
+    """The time for reading is over; the object may be right."""
 
 
 class Stream(Protocol):
@@ -120,8 +127,13 @@ def objects_of(ctx: Context, repository: Repository) -> Objects | None:
     return objects_at(repository.at, address, repository.ca)
 
 
-def digest(objects: Objects, name: str, buffer: bytearray | None = None) -> tuple[str, int]:
-    """SHA-256 of an object's bytes, and how many there were. Raises OSError."""
+def digest(objects: Objects, name: str, buffer: bytearray | None = None, *, size: int = -1,
+           deadline: float = math.inf) -> tuple[str, int]:
+    """SHA-256 of an object's bytes, and how many there were; "" for one that does not end (a block past its size).
+
+    size: bytes by the listing, -1 when it does not tell. deadline: by time.monotonic(). Raises OSError, Late.
+    """
+    most = (size if size >= 0 else math.inf) + BLOCK if name != CONFIG else BLOCK
     made, count = sha256(), 0
     block = bytearray(BLOCK) if buffer is None else buffer
     view = memoryview(block)
@@ -129,6 +141,10 @@ def digest(objects: Objects, name: str, buffer: bytearray | None = None) -> tupl
         while taken := stream.readinto(block):
             made.update(view[:taken])
             count += taken
+            if count > most:
+                return "", count
+            if time.monotonic() > deadline:
+                raise Late(errno.ETIME, "not read to its end in time", name)
     return made.hexdigest(), count
 
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from backup.objects import BLOCK, CONFIG, KINDS, NAME, Names, Stream
 
 _SECONDS = 60.0
-_LISTING_BYTES = 512 << 20
+_LISTING_BYTES = 64 << 20
+"""Some 700,000 objects of one kind: more than ten terabytes in packs of 16 MiB."""
 _VERSION_2 = "application/vnd.x.restic.rest.v2"
 
 
@@ -38,10 +40,19 @@ class Rest:
         self._tls = ssl.create_default_context(cafile=ca or None) if parts.scheme == "https" else None
         self._local = threading.local()
         self._links: list[http.client.HTTPConnection] = []
+        self._sockets: dict[int, socket.socket] = {}
+        self._is_cut = False
 
     def __del__(self) -> None:
         for link in self._links:
             link.close()
+
+    def cut(self, done: bool = True) -> None:
+        """Ends every answer that is still being read, so that no thread waits on a server that never ends; False: over."""
+        self._is_cut = done
+        for held in list(self._sockets.values()) if done else ():
+            with suppress(OSError):
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
 
     def names(self, *kinds: str) -> Names:
         """Asks the server for its lists."""
@@ -88,11 +99,15 @@ class Rest:
 
     def _link(self) -> http.client.HTTPConnection:
         link: http.client.HTTPConnection | None = getattr(self._local, "link", None)
+        if self._is_cut:
+            raise TimeoutError(110, "the time for reading is over")
         if link is None:
             if self._tls is not None:
                 link = http.client.HTTPSConnection(self._host, self._port, timeout=_SECONDS, context=self._tls)
             else:
                 link = http.client.HTTPConnection(self._host, self._port, timeout=_SECONDS)
+            link.connect()
+            self._sockets[threading.get_ident()] = link.sock
             self._local.link = link
             self._links.append(link)
         return link
@@ -129,13 +144,16 @@ def _all(stream: Stream) -> bytes:
     while count := stream.readinto(block):
         body += memoryview(block)[:count]
         if len(body) > _LISTING_BYTES:
-            raise OSError(27, "the server's list is too long")
+            raise OSError(27, f"the server's list is longer than {_LISTING_BYTES >> 20} MiB, which no repository's is")
     return bytes(body)
 
 
 def _listed(body: bytes) -> list[tuple[str, int]]:
+    # an entry has some 80 bytes and three of these signs; nothing but signs would become gigabytes of empty values
+    if sum(map(body.count, (b",", b"[", b"{"))) > len(body) // 12 + 64:
+        raise OSError(5, "the server's list cannot be read")
     try:
         made = json.loads(body or b"[]") or []
         return [(one, -1) if isinstance(one, str) else (str(one["name"]), int(one["size"])) for one in made]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise OSError(5, "the server's list cannot be read") from None

@@ -6,14 +6,18 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NoReturn
 
-from backup.copies import Copy, proved, standing
+from backup.alarm import Alarm
+from backup.cleared import clearings
+from backup.copies import Copy, copies, standing
 from backup.manifest import read_name, shown
 from backup.restic import Repository, Snapshot
 from backup.stage import MANIFEST
-from ops import LOCAL, Context, PlanRefused, Site, local, nfc, say
+from backup.suspects import suspects
+from ops import LOCAL, Context, PlanRefused, Site, Text, Verdict, local, nfc, say
 
 Pair = tuple[Copy, Snapshot]
 _FORMS = (("%Y-%m-%d %H:%M:%S", timedelta()), ("%Y-%m-%d %H:%M", timedelta(minutes=1)),
@@ -38,11 +42,95 @@ def when(time: datetime) -> str:
     return f"{local(time):%Y-%m-%d %H:%M}"
 
 
-def standing_copies(site: Site, ctx: Context, repository: Repository, set_name: str) -> list[Pair]:
-    """The proved copies of a set that the repository still lists, oldest first. Raises ResticTrouble."""
-    listed = repository.snapshots(ctx, "gaccong", f"set={set_name}", f"site={site.id}")
-    return standing([copy for copy in proved(site, ctx) if copy.set == set_name],
-                    [found for found in listed if not found.stream])
+def doubted(site: Site, ctx: Context) -> dict[str, Alarm]:
+    """Evidence of each suspicious run -> the open alarm behind it. From the ledger alone: the repository is not opened.
+
+    Suspicious is the run of an open alarm, and every later one of its set: the night after an encryption changes nothing,
+    so it rings no more, and holds the same ciphertext. An alarm that lacked a figure falls away where a look at
+    `backup.anomaly` since then, which takes a sample of the files, found the set in order.
+    """
+    noted = {line.id: line.time for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.run")}
+    quiet = {state.subject: state.seen_at for state in ctx.view.states(site.id, "backup.anomaly")
+             if state.verdict is Verdict.MET}
+    found: dict[str, Alarm] = {}
+    for name, mine in suspects(site, ctx, clearings(site, ctx)).items():
+        rung = {alarm.evidence: alarm for alarm in reversed(mine.open)
+                if alarm.certain or name not in quiet or quiet[name] <= noted[alarm.evidence]}
+        first: Alarm | None = None
+        for run in mine.runs:  # oldest first
+            first = first or rung.get(run.evidence)
+            if first is not None:
+                found[run.evidence] = rung.get(run.evidence, first)
+    return found
+
+
+def chosen(site: Site, pairs: Sequence[Pair], set_name: str, at: str, doubts: Mapping[str, Alarm]) -> tuple[Pair, Text]:
+    """The copy that `at` means (see `picked`), never a suspicious one unless it is asked for; and what to say of that.
+
+    The text goes behind the plan's title; "" where there is nothing to tell. Raises PlanRefused, also where every proved
+    copy is suspicious.
+    """
+    if at or not pairs:
+        pair = picked(site, pairs, set_name, at)
+        return pair, suspicion(pair[0], pair[1], doubts)
+    newest, alarm = pairs[-1], doubts.get(pairs[-1][0].evidence)
+    if alarm is None:
+        return newest, Text("", "")
+    calm = [pair for pair in pairs if pair[0].evidence not in doubts]
+    if not calm:
+        raise PlanRefused(
+            say("mọi bản sao đã chứng minh của bộ {n} đều đáng ngờ ({e}: {vi})",
+                "every proved copy of set {n} is suspicious ({e}: {en})", n=set_name, e=alarm.evidence, vi=alarm.says.vi,
+                en=alarm.says.en),
+            say("vẫn muốn dùng thì chỉ rõ bản nào bằng --at: {k}", "to use one all the same, name it with --at: {k}",
+                k=_named(pairs[-_NEAR:])), site=site.id)
+    return calm[-1], say("; bỏ qua bản mới hơn {i} ({t}) vì đáng ngờ ({e}: {vi})",
+                         "; the newer copy {i} ({t}) is passed over as suspicious ({e}: {en})", i=newest[1].id[:8],
+                         t=when(newest[1].time), e=alarm.evidence, vi=alarm.says.vi, en=alarm.says.en)
+
+
+def suspicion(copy: Copy | None, found: Snapshot, doubts: Mapping[str, Alarm]) -> Text:
+    """What a title says of a copy that a person asked for by name or time; "" where nothing speaks against it."""
+    if copy is None:
+        return say("; CHÚ Ý: bản sao {i} chưa được chứng minh", "; NOTE: copy {i} is not proved", i=found.id[:8])
+    alarm = doubts.get(copy.evidence)
+    if alarm is None:
+        return Text("", "")
+    return say("; CHÚ Ý: bản sao {i} đáng ngờ ({e}: {vi})", "; NOTE: copy {i} is suspicious ({e}: {en})", i=found.id[:8],
+               e=alarm.evidence, vi=alarm.says.vi, en=alarm.says.en)
+
+
+def standing_copies(site: Site, ctx: Context, repository: Repository, set_name: str, at: str = "") -> list[Pair]:
+    """The proved copies of a set that the repository still lists, oldest first. Raises ResticTrouble.
+
+    Raises PlanRefused where `at` is the id of a snapshot that is there, and is no proved copy of this set: with the reason.
+    """
+    listed = repository.snapshots(ctx, "gaccong", f"site={site.id}")
+    known = [copy for copy in copies(site, ctx) if copy.set == set_name]
+    pairs = standing([copy for copy in known if copy.proved],
+                     [one for one in listed if not one.stream and one.tag("set") == set_name])
+    named = [one for one in listed if one.id.startswith(at)] if ID.fullmatch(at) and until(at) is None else []
+    if len(named) == 1 and not any(one is named[0] for _, one in pairs):
+        _refuse_unproved(site, known, pairs, set_name, named[0])
+    return pairs
+
+
+def _refuse_unproved(site: Site, known: Sequence[Copy], pairs: Sequence[Pair], set_name: str, found: Snapshot) -> NoReturn:
+    run = next((copy.evidence for copy in known if copy.is_(found)), "")
+    if found.tag("set") != set_name:
+        raise PlanRefused(
+            say("bản sao {i} thuộc bộ {n}", "copy {i} belongs to set {n}", i=found.id[:8], n=found.tag("set")),
+            say("thêm --set {n}", "add --set {n}", n=found.tag("set")), site=site.id)
+    why = (say("bản kết xuất {n}, không phải bản chính của bộ", "the dump {n}, not the set's main snapshot", n=found.stream)
+           if found.stream else
+           say("lần chạy {e} không chứng minh được", "run {e} was not proved", e=run) if run else
+           say("sổ bằng chứng không ghi lần chạy nào làm ra nó", "the ledger knows of no run that made it"))
+    raise PlanRefused(
+        say("bản sao {i} có trong kho nhưng chưa được chứng minh ({vi})", "copy {i} is in the repository, but not proved ({en})",
+            i=found.id[:8], vi=why.vi, en=why.en),
+        say("chọn bản đã chứng minh: {k}; hoặc tự lấy ra, không có gì bảo đảm: restic restore {i} --target THƯ-MỤC",
+            "choose a proved one: {k}; or fetch it by hand, nothing vouched for: restic restore {i} --target FOLDER",
+            k=_named(pairs[-_NEAR:]) or "–", i=found.id[:8]), site=site.id)
 
 
 def picked(site: Site, pairs: Sequence[Pair], set_name: str, at: str) -> Pair:

@@ -200,8 +200,8 @@ _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
     ),
     "damaged": (
         ("kho sao lưu {r} bị hỏng dữ liệu: {said}", "repository {r} holds damaged data: {said}"),
-        ("restic -r {r} check --read-data; rồi xem backup/README.md, mục «Khi kho bị hỏng»",
-         "restic -r {r} check --read-data; then see backup/README.md, “When the repository is damaged”"),
+        ("restic -r {r} check --read-data; rồi xem backup/README.md, mục «Chữa kho»",
+         "restic -r {r} check --read-data; then see backup/README.md, section “Chữa kho”"),
     ),
     "timeout": (
         ("restic không trả lời trong {s} giây (kho {r})", "restic did not answer within {s} seconds (repository {r})"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backup.copies import Copy, copies, renamed
+from backup.copies import Copy, copies, proved, renamed
 from backup.places import FIRST
 from backup.restic import Snapshot
 from ops import Context, Evidence, Site
@@ -88,6 +88,7 @@ def holding(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = F
     """Sorts what a place lists. known: for a further place, id there -> id at the first place."""
     lines = ctx.view.evidence(site.id, kind="outcome")
     named = _Named(lines, copies(site, ctx), renamed(site, ctx))
+    taken: set[tuple[str, str]] = set()
     busy, broken = _open(site, ctx, lines), [line for line in lines if line.body.get("outcome") == "interrupted"]
     groups: dict[tuple[str, str], list[Snapshot]] = {}
     strangers: list[Snapshot] = []
@@ -96,7 +97,7 @@ def holding(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = F
     short = Counter(origin[:_SHORT] for origin in {origin for _, origin in origins})
     for found, origin in origins:
         evidence = named.evidence(origin, short[origin[:_SHORT]] > 1) if origin else ""
-        evidence = evidence or (_left_by(found, broken) if place == FIRST else "")
+        evidence = evidence or (_left_by(found, broken, taken) if place == FIRST else "")
         if evidence:
             groups.setdefault((evidence, found.tag("set")), []).append(found)
         elif any(_in_making(found, line, place) for line in busy):
@@ -152,21 +153,60 @@ def _in_making(found: Snapshot, intent: Evidence, place: str) -> bool:
     return found.time >= intent.time - _SLACK
 
 
-def _left_by(found: Snapshot, broken: Iterable[Evidence]) -> str:
-    """The interrupted run in whose time a snapshot was made, or ""."""
+def _left_by(found: Snapshot, broken: Iterable[Evidence], taken: set[tuple[str, str]]) -> str:
+    """The interrupted run in whose time a snapshot was made, or "". A run leaves one main snapshot at most, and one of each
+    dump; `taken` keeps which: times can be forged, and whatever else bears such a time is a stranger's.
+    """
     for line in broken:
         started = line.body.get("started")
+        if (line.id, found.stream) in taken:
+            continue
         if started and line.body.get("args", {}).get("set", "") == found.tag("set") and (
                 datetime.fromisoformat(started) - _SLACK <= found.time <= line.time):
+            taken.add((line.id, found.stream))
             return line.id
     return ""
 
 
 def removed(site: Site, ctx: Context, place: str = FIRST) -> set[str]:
-    """Ids of the snapshots that `backup.prune` took away from a place, so that nobody misses them."""
+    """Ids of the snapshots that changes of ours took away from a place, so that nobody misses them.
+
+    As `backup.prune` told them, and as the inventory did: after a prune whose end nobody saw, or where a person gave up.
+    `lost=` of a prune: what a person accepted as lost.
+    """
+    at = ctx.settings.places()[place].repository
     found: set[str] = set()
+    for line in ctx.view.evidence(site.id, kind="outcome"):
+        if line.duty.startswith("backup."):
+            for answer in _answers(line):
+                if answer.get("inventory") and answer.get("repository") == at:
+                    found.update(map(str, answer.get("removed_snapshots", ())))
     for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.prune"):
         if line.body.get("args", {}).get("place", FIRST) == place:
             for answer in _answers(line):
                 found.update(map(str, answer.get("gone", ())))
+            found.update(one for one in str(line.body.get("args", {}).get("lost", "")).split(",") if one)
     return found
+
+
+def _brought(site: Site, ctx: Context, place: str) -> set[str]:
+    """What `backup.copy` noted to stand at a further place since its repository was made."""
+    found: set[str] = set()
+    for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.copy"):
+        if line.body.get("args", {}).get("place") == place:
+            for answer in _answers(line):
+                found = set() if answer.get("repository") == "made" else found
+                found.update(str(there) for _, there in answer.get("pairs", ()))
+    return found
+
+
+def absent(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = FIRST) -> list[str]:
+    """Snapshots that a place must hold by the ledger, that it does not list, and that no change of ours took away."""
+    if place == FIRST:
+        at = ctx.settings.places()[place].repository
+        wanted = {one for copy in proved(site, ctx) if copy.repository == at for one in (copy.snapshot, *copy.streams.values())}
+    else:
+        wanted = _brought(site, ctx, place)
+    fine = {found.id for found in listed} | removed(site, ctx, place)
+    short = {one[:_SHORT] for one in fine}
+    return sorted(one for one in wanted if one not in fine and not (len(one) < 64 and one[:_SHORT] in short))

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup.copies import Copy, copies, proved, standing
-from backup.pick import ID, path_in, picked, until
+from backup.pick import ID, chosen, doubted, path_in, suspicion, until
 from backup.restic import Repository, Snapshot, can, escaped, repository_of, version
 from backup.servers.dumping import Dumping
 from backup.sources.sqlite import Source as Sqlite
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble, explain
-from ops import Context, Plan, PlanRefused, Proof, Site, Step, change, python, say
+from ops import Context, Plan, PlanRefused, Proof, Site, Step, Text, change, python, say
 from playbooks.parts import databases, notes
 
 if TYPE_CHECKING:
@@ -44,13 +44,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What of one set is to be restored. copy: None where the ledger knows nothing of it; only: one path, "" for all."""
+    """What of one set is to be restored. copy: None where the ledger knows nothing of it; only: one path, "" for all.
+
+    told: what the plan's title must say of the choice, "" for nothing.
+    """
 
     name: str
     snapshot: Snapshot
     copy: Copy | None
     listed: tuple[Snapshot, ...]
     only: str = ""
+    told: Text = Text("", "")
 
     @property
     def size(self) -> int:
@@ -81,34 +85,38 @@ def restore_site(site: Site, ctx: Context, *, set: str = "", at: str = "", path:
     """Puts the site's user level back as its newest proved copy has it: files, SQLite, MariaDB, PostgreSQL.
 
     set: only this set. at: the copy, by id or by a Vietnamese time (the newest proved one not after it). path: only this
-    file or folder. Each path and database is restored beside the live one, compared with what the ledger noted, and
+    file or folder. Without `at` no copy is taken that an open alarm speaks against.
+
+    Each path and database is restored beside the live one, compared with what the ledger noted, and
     exchanged with it; the old one is kept. What an interrupted restore left is finished first. Raises PlanRefused: no
     such copy or path, repository trouble, not enough room, a database that cannot be exchanged from here.
     """
     repository = repository_of(ctx)
     try:
-        chosen = _chosen(site, ctx, repository, set, at, path)
+        wanted = _wanted(site, ctx, repository, set, at, path)
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
     work = Work([*_unfinished(ctx.home), *databases.unfinished(ctx)], [], [], [])
-    for one in chosen:
+    for one in wanted:
         _set_steps(site, ctx, repository, one, work)
     tidy = Step(say("dọn thư mục tạm", "remove the temporary folders"),
                 python("playbooks.parts.tidy", "--home", str(ctx.home), *map(str, work.roots)), expect=(0, 3),
                 timeout=3600.0)
-    ids = ", ".join(one.snapshot.id[:8] for one in chosen)
-    what = chosen[0].only if path else "trang"
-    return Plan(say("khôi phục {p} từ bản sao {i}", "restore {e} from copy {i}", i=ids, p=what,
-                    e=chosen[0].only if path else "the site"),
+    ids = ", ".join(one.snapshot.id[:8] for one in wanted)
+    what = wanted[0].only if path else "trang"
+    return Plan(say("khôi phục {p} từ bản sao {i}{vi}", "restore {e} from copy {i}{en}", i=ids, p=what,
+                    e=wanted[0].only if path else "the site", vi="".join(one.told.vi for one in wanted),
+                    en="".join(one.told.en for one in wanted)),
                 (*work.ready, *work.swaps, tidy, *work.last), (Proof("web.http"),))
 
 
-def _chosen(site: Site, ctx: Context, repository: Repository, set_name: str, at: str, path: str) -> list[Wanted]:
+def _wanted(site: Site, ctx: Context, repository: Repository, set_name: str, at: str, path: str) -> list[Wanted]:
     """What is to be restored: of the set that is named, or of each user set."""
     if set_name and set_name not in ctx.settings.set:
         raise PlanRefused(say("không có bộ sao lưu {n}", "there is no backup set {n}", n=set_name),
                           say("các bộ: {k}", "sets: {k}", k=", ".join(sorted(ctx.settings.set))), site=site.id)
     listed = tuple(repository.snapshots(ctx, "gaccong", f"site={site.id}"))
+    doubts = doubted(site, ctx)
     mains = [found for found in listed if not found.stream]
     pairs = standing(proved(site, ctx), mains)
     named = [found for found in mains if found.id.startswith(at)] if ID.fullmatch(at) and until(at) is None else []
@@ -118,22 +126,24 @@ def _chosen(site: Site, ctx: Context, repository: Repository, set_name: str, at:
             raise PlanRefused(say("bản sao {i} thuộc bộ {n}", "copy {i} belongs to set {n}", i=found.id[:8],
                                   n=found.tag("set")), site=site.id)
         copy = next((copy for copy, one in pairs if one is found), None)
-        chosen = [Wanted(found.tag("set"), found, copy, listed)]
+        wanted = [Wanted(found.tag("set"), found, copy, listed, told=suspicion(copy, found, doubts))]
     else:
         names = [set_name] if set_name else sorted(ctx.settings.of_level("user"))
-        picks = [(name, *picked(site, [pair for pair in pairs if pair[0].set == name], name, at)) for name in names]
-        chosen = [Wanted(name, found, copy, listed) for name, copy, found in picks]
-    return [_narrowed(site, ctx, repository, chosen, path)] if path else chosen
+        wanted = []
+        for name in names:
+            (copy, found), told = chosen(site, [pair for pair in pairs if pair[0].set == name], name, at, doubts)
+            wanted.append(Wanted(name, found, copy, listed, told=told))
+    return [_narrowed(site, ctx, repository, wanted, path)] if path else wanted
 
 
-def _narrowed(site: Site, ctx: Context, repository: Repository, chosen: list[Wanted], path: str) -> Wanted:
+def _narrowed(site: Site, ctx: Context, repository: Repository, wanted: list[Wanted], path: str) -> Wanted:
     """The one set whose paths hold `path`, and the path as the copy has it."""
-    for one in chosen:
+    for one in wanted:
         if any(isinstance(source, Sqlite) and str(source.path) == path for source in ctx.settings.set[one.name].source):
             return replace(one, only=path)  # its copy lies in the stage, not where the database lives
         if any(Path(path).is_relative_to(live) for live in _live(ctx.settings.set[one.name])):
             return replace(one, only=path_in(site, ctx, repository, one.snapshot, one.name, path))
-    known = ", ".join(str(live) for one in chosen for live in _live(ctx.settings.set[one.name]))
+    known = ", ".join(str(live) for one in wanted for live in _live(ctx.settings.set[one.name]))
     raise PlanRefused(say("{p} không nằm trong nơi nào được sao lưu", "{p} lies in no place that is copied", p=path),
                       say("các nơi: {k}", "the places: {k}", k=known), site=site.id)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from backup import inventory
 from backup.found import mark_of
+from backup.objects import CONFIG
 from backup.places import FIRST, Where
 from backup.restic import Repository, repository_of, version
 from backup.trouble import explain
@@ -23,10 +25,11 @@ def rounds(site: Site) -> Iterator[Occasion]:
 
 
 @change("backup.copy", clauses=["TN-10.1.d.proc"], occasions=rounds, explain=explain)
-def copy(site: Site, ctx: Context, *, place: str) -> Plan:
+def copy(site: Site, ctx: Context, *, place: str, give_up: str = "no") -> Plan:
     """Brings the site's copies from the first place to another one, and proves that the newest proved ones arrived.
 
-    The plan is the same every night: what is missing there is found by the step. Raises PlanRefused: unknown place, two
+    The plan is the same every night: what is missing there is found by the step. give_up: `yes` accepts that objects of the
+    place are gone (its keeper pruned it), if `restic check` finds what is left whole. Raises PlanRefused: unknown place, two
     places that restic cannot reach at once.
     """
     if place not in ctx.settings.second:
@@ -39,7 +42,13 @@ def copy(site: Site, ctx: Context, *, place: str) -> Plan:
     version(ctx, second.program)
     title = say("chép các bản sao của trang từ {f} sang {r}", "bring the site's copies from {f} to {r}", f=first.at,
                 r=second.at)
-    return Plan(title, (_step(site, ctx, first, second),), (Proof("backup.offsite", (place,)),))
+    checked: list[Step] = []
+    accepted: tuple[str, ...] = ()
+    if give_up == "yes":
+        why = say("kiểm tra kho còn đủ cho những bản đang có", "check that the place has all that its copies need")
+        checked, accepted = [second.step(why, "check")], ("all", CONFIG)
+    steps = (_step(site, ctx, first, second), *checked, *inventory.step(ctx.home, second, give_up=accepted))
+    return Plan(title, steps, (Proof("backup.offsite", (place,)),))
 
 
 def _refuse_unreachable(site: Site, places: dict[str, Where], place: str, first: Repository, second: Repository) -> None:

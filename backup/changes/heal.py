@@ -9,16 +9,21 @@ from backup import inventory
 from backup.changes.run import run
 from backup.damage import Damage, kind_of, names_of
 from backup.keyless import examine
+from backup.mend import moving
 from backup.objects import CONFIG, Objects, digest, objects_of
 from backup.places import FIRST
 from backup.restic import Repository, can, repository_of, version
 from backup.structure import Seen, check_structure
 from backup.trouble import ResticTrouble, explain
+from backup.vouched import pairs
 from ops import Context, Plan, PlanRefused, Proof, Site, Step, Text, change, python, say
 
 _AT_ONCE = 2000
+_RESCUE = "rescue"
 _LEAST = say("cần restic 0.16 trở lên: đặt khóa `restic` của [site.….backup] sang chương trình mới hơn",
              "restic 0.16 or newer is needed: let key `restic` of [site.….backup] name a newer program")
+_CLAIMED = say("; kho khác có bản tự nhận là bản đã mất, nhưng sổ không ghi backup.copy đã chép nó: không lấy",
+               "; another place has what claims to be a copy, but the ledger has no backup.copy of it: not taken")
 
 
 @dataclass
@@ -26,7 +31,7 @@ class Case:
     """What there is to heal, and with what.
 
     mirrored: place -> objects that it holds under the same name, right. copied: place -> snapshots that it holds of ours.
-    lost: what nothing can bring back.
+    twins: place -> lost snapshot -> what the ledger notes as its copy there. lost: what nothing can bring back.
     """
 
     repository: Repository
@@ -34,12 +39,8 @@ class Case:
     structure: Seen = field(default_factory=Seen)
     mirrored: dict[str, list[str]] = field(default_factory=dict)
     copied: dict[str, list[str]] = field(default_factory=dict)
+    twins: dict[str, dict[str, str]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
-
-    @property
-    def lost_or_bad(self) -> tuple[str, ...]:
-        """Every object that no mirror heals."""
-        return (*self.rest.missing, *self.rest.bad)
 
     @property
     def rest(self) -> Damage:
@@ -88,10 +89,12 @@ def _case(site: Site, ctx: Context, repository: Repository, *, everything: bool)
         case.structure = check_structure(ctx, repository)
         return case
     config = _pinned(ctx, repository)
+    if repository.local is not None and (left := moving(ctx.home / _RESCUE).keys() & set(case.rest.missing)):
+        case.mirrored[_RESCUE] = sorted(left)
     for place in ctx.settings.places():
         if place != FIRST:
             _ask_place(site, ctx, case, place, config)
-    known = {name for names in case.copied.values() for name in names}
+    known = {f"snapshots/{name}" for names in case.twins.values() for name in names}
     rest = case.rest
     case.lost = [name for name in (*rest.missing, *rest.bad) if kind_of(name) in ("snapshots", "keys", CONFIG)
                  and name not in known]
@@ -112,8 +115,11 @@ def _ask_place(site: Site, ctx: Context, case: Case, place: str, config: str) ->
             case.mirrored[place] = [name for name in (*case.rest.missing, *case.rest.bad) if _right(objects, name, config)]
         lost = set(names_of((*case.rest.missing, *case.rest.bad), "snapshots"))
         if case.repository.local is not None and (lost or _any(case.rest, "data", "index")):
-            known = {found.original or found.id for found in other.snapshots(ctx, "gaccong", f"site={site.id}")}
-            case.copied[place] = [f"snapshots/{name}" for name in sorted(known)]
+            listed = other.snapshots(ctx, "gaccong", f"site={site.id}")
+            case.copied[place] = sorted({f"snapshots/{found.original or found.id}" for found in listed})
+            # what a snapshot there says of its origin is worth nothing: only what backup.copy noted in the signed ledger
+            noted, there = pairs(site, ctx, place), {found.id for found in listed}
+            case.twins[place] = {here: twin for twin, here in sorted(noted.items()) if here in lost and twin in there}
     except (OSError, ResticTrouble) as error:
         ctx.log.warning("place %s could not be asked: %s", place, error)
 
@@ -148,12 +154,13 @@ def _refuse(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) 
     if not repairs and (names_of(rest.bad, "data") or (give_up and case.structure.damage)):
         raise PlanRefused(say("restic này không chữa được gói dữ liệu hỏng ({n} gói)", "this restic cannot heal bad data packs "
                               "({n})", n=len(names_of(rest.bad, "data"))), _LEAST, site=site.id)
+    claimed = {name for names in case.copied.values() for name in names} & set(case.lost)
     if case.lost and not give_up:
         words = Damage(tuple(name for name in case.lost if name in rest.missing),
                        tuple(name for name in case.lost if name in rest.bad)).words
         raise PlanRefused(
-            say("không chữa được ở kho {r}: {vi_}", "cannot be healed in repository {r}: {en_}", r=at, vi_=words.vi,
-                en_=words.en),
+            say("không chữa được ở kho {r}: {vi_}{more_vi}", "cannot be healed in repository {r}: {en_}{more_en}", r=at,
+                vi_=words.vi, en_=words.en, more_vi=_CLAIMED.vi if claimed else "", more_en=_CLAIMED.en if claimed else ""),
             say("tìm ai đã xóa; nếu chấp nhận mất: gaccong plan backup.heal give_up=yes --site {s}",
                 "find out who deleted it; to accept the loss: gaccong plan backup.heal give_up=yes --site {s}", s=site.id),
             site=site.id)
@@ -162,6 +169,12 @@ def _refuse(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) 
 def _from_mirrors(ctx: Context, case: Case) -> Iterator[Step]:
     config = _pinned(ctx, case.repository)
     for place, names in case.mirrored.items():
+        if place == _RESCUE:
+            yield Step(say("đặt lại {n} bản sao mà lần chữa bị ngắt đã đưa ra", "put back {n} snapshots that a run which was "
+                           "killed had moved out", n=len(names)),
+                       python("backup.mend", "back", "--at", case.repository.at, "--folder", str(ctx.home / _RESCUE)),
+                       timeout=600.0)
+            continue
         other = repository_of(ctx, place)
         secrets = {name: value for name, value in other.secrets.items() if name == "RESTIC_REPOSITORY_FILE"}
         ca = ("--ca", other.ca) if other.ca else ()
@@ -180,7 +193,7 @@ def _parts(names: list[str]) -> Iterator[list[str]]:
 def _repair(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) -> Iterator[Step]:
     """Takes what is damaged out of the repository's index, so that it is stored again."""
     repository, rest = case.repository, case.rest
-    folder = str(ctx.home / "rescue")
+    folder = str(ctx.home / _RESCUE)
     useless = [name for name in rest.bad if kind_of(name) in ("snapshots", "keys")]
     if useless:
         yield Step(say("đưa {n} tệp không đọc được ra khỏi kho (giữ ở {f})", "move {n} unreadable files out of the "
@@ -210,8 +223,7 @@ def _from_seconds(site: Site, ctx: Context, case: Case) -> Iterator[Step]:
         if not names:
             continue
         other = repository_of(ctx, place)
-        lost = set(names_of(case.lost_or_bad, "snapshots")) & set(names_of(names, "snapshots"))
-        named = [part for name in sorted(lost) for part in ("--lost", name)]
+        named = [part for lost, twin in sorted(case.twins[place].items()) for part in ("--twin", f"{lost}:{twin}")]
         swapped = {name.replace("RESTIC_", "RESTIC_FROM_", 1) if name.startswith("RESTIC_") else name: reference
                    for name, reference in other.secrets.items()}
         source = () if "RESTIC_FROM_REPOSITORY_FILE" in swapped else ("--from", other.at)
@@ -219,18 +231,18 @@ def _from_seconds(site: Site, ctx: Context, case: Case) -> Iterator[Step]:
         argv = (*replace(first, hosts=other.hosts).argv(), *ca)
         yield Step(say("lấy lại từ {p} những bản sao đã mất hoặc còn thiếu dữ liệu", "bring back from {p} the copies that are "
                        "lost or lack data", p=other.at),
-                   python("backup.renew", "--site", site.id, "--folder", str(ctx.home / "rescue"), "--at", first.at, *named,
+                   python("backup.renew", "--site", site.id, "--folder", str(ctx.home / _RESCUE), "--at", first.at, *named,
                           *source, "--", *argv),
                    env=first.env, secrets={**first.secrets, **swapped}, keep=True, timeout=7 * 3600.0)
 
 
 def _copies(site: Site, ctx: Context, repository: Repository) -> Iterator[Step]:
     """A copy of every set, every byte read anew: what the index no longer knows is stored again."""
-    backup = repository.argv("backup")
     for name in sorted(ctx.settings.set):
         for step in run.function(site, ctx, set=name).steps:
-            if step.argv[: len(backup)] == backup:
-                yield replace(step, argv=(*backup, "--force", *step.argv[len(backup) :]))
+            if "backup.copying" in step.argv:
+                place = step.argv.index("backup.copying") + 1
+                yield replace(step, argv=(*step.argv[:place], "--force", *step.argv[place:]))
             elif "backup.inventory" not in step.argv:
                 yield step
 

@@ -10,11 +10,12 @@ from backup.cleared import clearings
 from backup.copies import copies
 from backup.keep import KeepRule
 from backup.keeping import Choice, choose, guards
+from backup.objects import reachable
 from backup.places import FIRST, Where
 from backup.restic import Repository, Snapshot, repository_of
 from backup.suspects import ahead, planted, suspects
 from backup.trouble import ResticTrouble, explain
-from backup.vouched import Holding, Lot, holding, pairs, twins
+from backup.vouched import Holding, Lot, absent, holding, pairs, twins
 from ops import (
     Command,
     Context,
@@ -26,6 +27,7 @@ from ops import (
     Site,
     Step,
     Text,
+    Verdict,
     change,
     local,
     python,
@@ -46,11 +48,12 @@ def weeks(site: Site) -> Iterator[Occasion]:
 
 
 @change("backup.prune", clauses=["TN-10.1.d.proc"], occasions=weeks, explain=explain, timeout=1800.0)
-def prune(site: Site, ctx: Context, *, place: str = FIRST, more: str = "") -> Plan:
+def prune(site: Site, ctx: Context, *, place: str = FIRST, more: str = "", lost: str = "") -> Plan:
     """Takes away the copies that a place's keep rule lets go, and proves that what must stay is there.
 
-    more: `yes` lets more than half of a set's copies go at once. Raises PlanRefused: no rule, an append-only place, a
-    clock that cannot be believed, a snapshot from the future or unknown to the ledger, an alarm that nobody cleared.
+    more: `yes` lets more than half of a set's copies go at once. lost: ids, with commas, of copies that somebody deleted
+    and whose loss a person accepts. Raises PlanRefused: no rule, an append-only place, a clock that cannot be believed, a
+    snapshot from the future or unknown to the ledger, an alarm that nobody cleared, a proved copy or an object missing.
     """
     where = _where(site, ctx, place)
     rule = where.keep
@@ -62,6 +65,7 @@ def prune(site: Site, ctx: Context, *, place: str = FIRST, more: str = "") -> Pl
     _refuse_clock(site, ctx)
     repository = repository_of(ctx, place)
     held = _held(site, ctx, repository, place)
+    _refuse_loss(site, ctx, held, repository, place, set(lost.split(",")))
     if place == FIRST:
         _refuse_suspicion(site, ctx, held, repository, held)
     else:
@@ -124,6 +128,43 @@ def _held(site: Site, ctx: Context, repository: Repository, place: str) -> Holdi
         if trouble.kind == "no_repository" and not copies(site, ctx):
             return holding(site, ctx, [], place)  # the site's first day: nothing was ever copied, nothing has to go
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
+
+
+def _refuse_loss(site: Site, ctx: Context, held: Holding, repository: Repository, place: str, accepted: set[str]) -> None:
+    """A copy that somebody deleted may still be had back (`restic recover`) until a prune takes its data away."""
+    listed = [*held.strangers, *held.young, *(found for lot in held.lots for found in lot.snapshots)]
+    path = inventory.path_of(ctx.home, repository.at)
+    ours = inventory.going(path) | accepted
+    gone = [one for one in absent(site, ctx, listed, place) if one not in ours]
+    kept = inventory.load(path)
+    missed = [name for name in (kept.missed if kept else ()) if name.removeprefix("snapshots/") not in ours]
+    if place == FIRST and not gone and not missed:
+        broken = [state for state in ctx.view.states(site.id, "backup.integrity") if state.verdict is Verdict.BROKEN]
+        if broken:
+            _refuse(site, say("kho đang hỏng theo backup.integrity: {vi_}", "the repository is broken by backup.integrity: {en_}",
+                              vi_=broken[0].detail.vi, en_=broken[0].detail.en),
+                    say("chữa trước: gaccong plan backup.heal --site {s}; rồi gaccong look backup.integrity --site {s}",
+                        "heal it first: gaccong plan backup.heal --site {s}; then gaccong look backup.integrity --site {s}",
+                        s=site.id))
+        return
+    if gone or missed:
+        names = [*(f"snapshots/{one}" for one in gone), *(name for name in missed if name[10:] not in gone)]
+        told = ", ".join(f"{name.partition('/')[0]}/{name.partition('/')[2][:8]}" for name in names[:_TOLD])
+        more = f" … (+{len(names) - _TOLD})" if len(names) > _TOLD else ""
+        _refuse(site, say("kho {n} mất thứ mà sổ bằng chứng ghi là còn: {t}{m}; chưa bỏ gì, vì dữ liệu có thể còn cứu được",
+                          "place {n} lacks what the ledger knows to be there: {t}{m}; nothing is removed, for the data may "
+                          "still be had back", n=place, t=told, m=more), _loss_mend(site, repository, place, gone))
+
+
+def _loss_mend(site: Site, repository: Repository, place: str, gone: list[str]) -> Text:
+    if not reachable(repository.at):
+        return say("tìm ai đã xóa; cứu: restic recover; nếu chấp nhận mất: gaccong plan backup.prune place={p} lost={i} "
+                   "--site {s}", "find out who deleted it; to get it back: restic recover; to accept the loss: gaccong plan "
+                   "backup.prune place={p} lost={i} --site {s}", p=place, i=",".join(gone), s=site.id)
+    plan = "backup.heal" if place == FIRST else f"backup.copy place={place}"
+    return say("tìm ai đã xóa; cứu: gaccong plan {c} --site {s}; nếu chấp nhận mất: gaccong plan {c} give_up=yes --site {s}",
+               "find out who deleted it; to get it back: gaccong plan {c} --site {s}; to accept the loss: gaccong plan {c} "
+               "give_up=yes --site {s}", c=plan, s=site.id)
 
 
 def _refuse_suspicion(site: Site, ctx: Context, held: Holding, repository: Repository | None,
@@ -194,17 +235,18 @@ def _plan(ctx: Context, place: str, repository: Repository, rule: KeepRule, chos
     if not chosen.go:
         nothing = (Proof("backup.anomaly", ("repository",)),) if place == FIRST else proofs
         return Plan(title, (), nothing, rule=binding)
-    steps = [*inventory.step(ctx.home, repository), _step(repository, chosen),
-             *inventory.step(ctx.home, repository, after_removal=True)]
+    steps = [*inventory.step(ctx.home, repository), _step(ctx, repository, chosen),
+             *inventory.step(ctx.home, repository, gone=[found.id for lot in chosen.go for found in lot.snapshots])]
     return Plan(title, tuple(steps), proofs, rule=binding)
 
 
-def _step(repository: Repository, chosen: Choice) -> Step:
+def _step(ctx: Context, repository: Repository, chosen: Choice) -> Step:
     flags = [part for flag, lots in (("--gone", chosen.go), ("--stay", chosen.stay))
              for lot in lots for found in lot.snapshots for part in (flag, found.id)]
+    note = inventory.going_of(inventory.path_of(ctx.home, repository.at))
     why = say("bỏ: {g} — giữ: {k}; rồi đọc lại kho để chắc đúng như vậy",
               "go: {g} — stay: {k}; then the repository is read back to make sure", g=_said(chosen.go), k=_said(chosen.stay))
-    return Step(why, python("backup.forget", *flags, "--", *repository.argv()), env=repository.env,
+    return Step(why, python("backup.forget", *flags, "--note", str(note), "--", *repository.argv()), env=repository.env,
                 secrets=repository.secrets, keep=True, timeout=7 * 3600.0)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from backup.copies import Copy
-from backup.pick import path_in, picked, standing_copies
+from backup.pick import chosen, doubted, path_in, standing_copies
 from backup.restic import Repository, Snapshot, can, escaped, repository_of, version
 from backup.servers.dumping import Dumping
 from backup.sources.sqlite import Source as Sqlite
@@ -18,13 +19,15 @@ _SECONDS = 21600.0
 
 
 @change("backup.restore", clauses=["TN-10.1.c"], settings="backup", explain=explain)
-def restore(site: Site, ctx: Context, *, to: str, set: str = "user", at: str = "", path: str = "") -> Plan:
+def restore(site: Site, ctx: Context, *, to: str, set: str = "", at: str = "", path: str = "") -> Plan:
     """Restores a proved copy of one set into the empty folder `to`, and compares every byte with its manifest.
 
-    at: a copy's id, or a Vietnamese time (the newest proved copy not after it); without it the newest proved copy.
+    set: without it the only set of the user level. at: a copy's id, or a Vietnamese time (the newest proved copy not after
+    it); without it the newest proved copy that no open alarm of `backup.anomaly` speaks against, as the title says.
     path: only this file or folder. Databases of the set come out as files of their own. Raises PlanRefused: unknown set,
     copy or path, a folder that is not empty. The site itself is not touched; for that see `restore_site`.
     """
+    set = set or _only_set(site, ctx, to, at, path)
     if set not in ctx.settings.set:
         raise PlanRefused(say("không có bộ sao lưu {n}", "there is no backup set {n}", n=set),
                           say("các bộ: {k}", "sets: {k}", k=", ".join(sorted(ctx.settings.set))), site=site.id)
@@ -35,7 +38,8 @@ def restore(site: Site, ctx: Context, *, to: str, set: str = "user", at: str = "
             say("chọn thư mục khác", "choose another folder"), site=site.id)
     repository = repository_of(ctx)
     try:
-        copy, found = picked(site, standing_copies(site, ctx, repository, set), set, at)
+        pairs = standing_copies(site, ctx, repository, set, at)
+        (copy, found), told = chosen(site, pairs, set, at, doubted(site, ctx))
         name = _database_at(ctx, set, path)
         wanted = f"{found.stage(set)}/{name}" if name else path
         only = path_in(site, ctx, repository, found, set, wanted) if path else ""
@@ -45,8 +49,23 @@ def restore(site: Site, ctx: Context, *, to: str, set: str = "user", at: str = "
     steps = [_bring(ctx, repository, found, to, (only, f"{held}/{MANIFEST}") if only else ()),
              _judge(to, held, copy, only)]
     steps += _databases(ctx, repository, copy, target, target / held.lstrip("/"), name if only else "*")
-    title = say("khôi phục {p} bộ {n} vào {t}", "restore {p} of set {n} into {t}", p=only or "*", n=set, t=to)
+    title = say("khôi phục {p} bộ {n} vào {t}{vi}", "restore {p} of set {n} into {t}{en}", p=only or "*", n=set, t=to,
+                vi=told.vi, en=told.en)
     return Plan(title, tuple(steps), (Proof("backup.contents", (set,)),))
+
+
+def _only_set(site: Site, ctx: Context, to: str, at: str, path: str) -> str:
+    """The one set of the user level. Raises PlanRefused with the exact command for each set where that is not clear."""
+    names = sorted(ctx.settings.of_level("user"))
+    if len(names) == 1:
+        return str(names[0])
+    more = [word for name, value in (("--at", at), ("--path", path)) if value for word in (name, value)]
+    lines = "; ".join(shlex.join(["gaccong", "backup", "restore", "--site", site.id, "--to", to, "--set", name, *more])
+                      for name in names or sorted(ctx.settings.set))
+    raise PlanRefused(
+        say("phải nói khôi phục bộ nào: có {k} bộ mức người dùng", "say which set to restore: there are {k} of the user level",
+            k=len(names)),
+        say("một trong: {l}", "one of: {l}", l=lines), site=site.id)
 
 
 def _bring(ctx: Context, repository: Repository, found: Snapshot, to: str, only: tuple[str, ...]) -> Step:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backup import inventory
 from backup.copies import copies, tags_of
+from backup.copying import note_of
 from backup.found import mark_of
 from backup.restic import DONE, Repository, repository_of, version
 from backup.source import Desk
@@ -120,5 +122,7 @@ def _copy(site: Site, stage: str, repository: Repository, name: str, chosen: Bac
     tags = [part for tag in tags_of(site, name, chosen.level) for part in ("--tag", tag)]
     excludes = [part for pattern in chosen.excluded() for part in ("--exclude", pattern)]
     why = say("chép vào kho bằng restic", "copy into the repository with restic")
-    return repository.step(why, "backup", "--json", "--host", site.id, *tags, *excludes, "--",
-                           *map(str, chosen.live()), stage, expect=DONE, keep=True)
+    words = repository.argv("backup", "--json", "--host", site.id, *tags, *excludes, "--", *map(str, chosen.live()), stage)
+    note = note_of(Path(stage).parent.parent, name, repository.at)
+    return Step(why, python("backup.copying", "--note", str(note), "--at", repository.at, "--", *words), env=repository.env,
+                secrets=repository.secrets, expect=DONE, keep=True, timeout=21600.0)

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
+from backup.keyless import look
+from backup.objects import objects_of
 from backup.places import FIRST, Where
 from backup.rest import Server, there, would_delete
-from backup.restic import Snapshot, repository_of
+from backup.restic import Repository, Snapshot, repository_of
+from backup.structure import SECONDS, check_structure
 from backup.trouble import ResticTrouble
 from backup.vouched import Holding, Lot, holding, pairs, twins
 from ops import CannotSee, Context, Finding, Site, Text, Verdict, check, days, say
 
 THREE = "3-2-1"
 _SECONDS = 120.0
+_READING = 300.0
+_CHECKED = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A place as it was met. held: what it holds; None when it could not be read. tried: whether it would delete."""
+    """A place as it was met. held: what it holds; None when it could not be read. tried: whether it would delete.
+
+    damage: what is missing or changed of what lay there; None when all is as it was.
+    """
 
     name: str
     where: Where
     held: Holding | None = None
     tried: bool | None = None
     trouble: CannotSee | None = None
+    damage: Text | None = None
 
 
-@check("backup.offsite", every=days(1), clauses=["TN-10.1.d.proc", "TN-10.1.b.dr"], timeout=900.0)
+@check("backup.offsite", every=days(1), clauses=["TN-10.1.d.proc", "TN-10.1.b.dr"], timeout=SECONDS + 900)
 def offsite(site: Site, ctx: Context) -> Iterator[Finding]:
     """Is the newest proved copy at every further place, and are there two places, one elsewhere, one append-only?
 
     One subject for each further place, and `3-2-1`. Whether a rest-server is append-only is tried, with the deletion of a
-    name that does not exist; of other kinds it is only claimed.
+    name that does not exist; of other kinds it is only claimed. A listing is no copy: the objects behind it are held
+    against the place's inventory and what is new is read; over sftp and S3 `restic check` goes over them once a week.
     """
     places: dict[str, Where] = ctx.settings.places()
     wanted = [name for name in ctx.subjects or places if name in places and name != FIRST]
@@ -96,7 +108,39 @@ def _see(site: Site, ctx: Context, name: str, where: Where, first: list[Snapshot
         if isinstance(error, ResticTrouble) and error.kind == "no_repository":
             return Seen(name, where, Holding((), (), ()), tried, error)
         return Seen(name, where, None, tried, error)
-    return Seen(name, where, holding(site, ctx, listed, name, {**pairs(site, ctx, name), **twins(first, listed)}), tried)
+    held = holding(site, ctx, listed, name, {**pairs(site, ctx, name), **twins(first, listed)})
+    try:
+        return Seen(name, where, held, tried, damage=_damage(site, ctx, repository_of(ctx, name)))
+    except CannotSee as error:
+        return Seen(name, where, None, tried, error)
+
+
+def _damage(site: Site, ctx: Context, repository: Repository) -> Text | None:
+    """What is no longer as it was stored. Raises ResticTrouble."""
+    objects = objects_of(ctx, repository)
+    if objects is None:
+        return _by_restic(ctx, repository)
+    seen = look(site, ctx, repository, objects, proof=bool(ctx.subjects), seconds=_READING)
+    if seen.busy:
+        raise CannotSee(say("đang có thay đổi trên kho {r}; xem lại sau", "a change is at work on repository {r}; look again "
+                            "later", r=repository.at), site=site.id)
+    said = [seen.damage.words] if seen.damage else [text for verdict, text in seen.remarks if verdict is Verdict.BROKEN]
+    return said[0] if said else None
+
+
+def _by_restic(ctx: Context, repository: Repository) -> Text | None:
+    """`restic check` without the data, when the last good one is older than a week. The file's time says when that was."""
+    mark = ctx.home / f"checked-{hashlib.sha256(repository.at.encode()).hexdigest()[:12]}"
+    if mark.exists() and 0 <= ctx.now.timestamp() - mark.stat().st_mtime < _CHECKED.total_seconds():
+        return None
+    seen = check_structure(ctx, repository)
+    if seen.damage:
+        last = seen.damage.splitlines()[-1]
+        return Text(last, last)
+    mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    mark.touch(mode=0o600)
+    os.utime(mark, (ctx.now.timestamp(),) * 2)
+    return None
 
 
 def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], proof: bool) -> Finding:
@@ -128,6 +172,12 @@ def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], p
     if missing:
         text = say("kho {n}: chưa có bản sao đã chứng minh nào của bộ {s}", "place {n}: no proved copy of set {s}",
                    s=", ".join(missing), **called)
+        return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
+    if seen.damage is not None:
+        text = say("kho {n} liệt kê đủ bản sao, nhưng: {vi_}; không chắc lấy lại được. Nếu người quản kho đã tự dọn: thêm "
+                   "give_up=yes; nếu không: dời kho hỏng đi rồi chép lại từ đầu",
+                   "place {n} lists the copies, but: {en_}; they may not restore. If its keeper pruned it: add give_up=yes; "
+                   "if not: move the damaged repository away and copy anew", vi_=seen.damage.vi, en_=seen.damage.en, n=seen.name)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
     if (proof and waiting) or waiting > 2 * longest:
         text = say("kho {n}: bản mới nhất chưa sang, đã chờ {h} giờ (tối đa {m})",
@@ -162,7 +212,7 @@ def _claim(seen: Seen) -> str:
 
 def _three(site: Site, ctx: Context, seen: list[Seen]) -> Finding:
     """Three copies with the site itself, two places, one elsewhere, and one from which nothing can be deleted."""
-    holding_some = [one for one in seen if one.held is not None and any(lot.proved for lot in one.held.lots)]
+    holding_some = [one for one in seen if one.held is not None and one.damage is None and any(lot.proved for lot in one.held.lots)]
     unread = [one.name for one in seen if one.held is None]
     elsewhere = [one.name for one in holding_some if one.where.elsewhere]
     firm = [one.name for one in holding_some if one.tried is False or (one.where.append_only and one.tried is None)]

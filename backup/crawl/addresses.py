@@ -17,6 +17,8 @@ _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _STRIPPED = "".join(map(chr, range(33)))
 _OWN = ipaddress.ip_network("64:ff9b::/96")
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
+"""Whatever the Internet at large has of IPv6; all else is local, translated, or somebody's trick."""
 
 
 def normal(value: str, base: str = "") -> str:
@@ -129,4 +131,6 @@ def public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
         if inner is not None:
             found = inner
+        elif found not in _GIVEN_OUT:
+            return False
     return found.is_global and not found.is_multicast

@@ -99,9 +99,16 @@ class Dumping(BaseSource):
         """The command whose standard output is the dump."""
         raise NotImplementedError
 
-    def ask(self, sql: str, password: bytes) -> Command:
-        """The command that runs one statement and prints its rows."""
+    def ask(self, sql: str, password: bytes, *, ours: bool = False) -> Command:
+        """The command that runs one statement and prints its rows. ours: of this program, not one of the site's queries."""
         raise NotImplementedError
+
+    def too_strong(self, ask: Ask) -> str:
+        """Why this account must not run the site's queries, with the mend; "" when it may.
+
+        A counted table may be a view over the site owner's function, which runs with the powers of whoever counts.
+        """
+        return ""
 
     def look(self, ask: Ask) -> dict[str, Any]:
         """What the note tells of the database; `tables` is a list of names."""

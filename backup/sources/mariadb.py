@@ -6,6 +6,7 @@ as they are read; the note names them under `loose`. `lock_tables = true` holds 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -22,6 +23,11 @@ _LOOK = """SELECT 'server', VERSION(), default_character_set_name, default_colla
  FROM information_schema.schemata WHERE schema_name = DATABASE() UNION ALL
  SELECT 'table', HEX(CONVERT(table_name USING utf8mb4)), table_type, IFNULL(engine, '')
  FROM information_schema.tables WHERE table_schema = DATABASE() AND table_type NOT LIKE '%TEMPORARY%'"""
+_GRANT = re.compile(r"GRANT (?P<what>.+?) ON (?:(?:TABLE|PROCEDURE|FUNCTION|PACKAGE|PACKAGE BODY) )?"
+                    r"(?P<base>\*|`(?:[^`]|``)*`|\w+)\.(?P<table>\*|`(?:[^`]|``)*`|\w+) TO .*", re.DOTALL)
+_HARMLESS = {"USAGE", "SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", "PROCESS", "SHOW DATABASES", "RELOAD",
+             "SHOW CREATE ROUTINE", "BINLOG MONITOR", "REPLICATION CLIENT", "SLAVE MONITOR", "REPLICA MONITOR"}
+"""What an account may hold on the whole server and still count. TRIGGER and EVENT only tell in a dump: a function makes none."""
 _WHOLE_ENGINES = ("", "InnoDB", "VIEW", "SEQUENCE")
 
 
@@ -77,11 +83,16 @@ class Source(Dumping):
         return self._client(password, "mariadb-dump", *hold, "--quick", "--routines", "--triggers", "--events", "--hex-blob",
                             "--skip-dump-date", "--max-allowed-packet=1G", "--", self.database)
 
-    def ask(self, sql: str, password: bytes) -> Command:
-        """One statement, bounded on the server as well: a view of the site owner's could count for ever."""
+    def ask(self, sql: str, password: bytes, *, ours: bool = False) -> Command:
+        """One statement, read only, bounded on the server as well: a view of the site owner's could count for ever."""
         return self._client(password, "mariadb", "--batch", "--skip-column-names",
-                            f"--init-command=SET SESSION max_statement_time={COUNT_SECONDS:g}", f"--execute={sql}", "--",
-                            self.database)
+                            f"--init-command=SET SESSION max_statement_time={COUNT_SECONDS:g}, SESSION tx_read_only=ON",
+                            f"--execute={sql}", "--", self.database)
+
+    def too_strong(self, ask: Ask) -> str:
+        """Whoever may write on the whole server or in its own tables (`mysql`), or take on a role."""
+        powers = [power for line in ask("SHOW GRANTS FOR CURRENT_USER") if (power := strong(line))]
+        return _TOO_STRONG.format(powers="; ".join(powers[:3]), base=self.database) if powers else ""
 
     def look(self, ask: Ask) -> dict[str, Any]:
         """Server version, character set, tables, and those of engines without transactions."""
@@ -119,6 +130,30 @@ class Source(Dumping):
         return Command((*shell, *argv), secrets={_LOGIN: Secret(options(password))})
 
 
+def strong(grant: str) -> str:
+    """What in one line of SHOW GRANTS is power over the server, or ""."""
+    found = _GRANT.fullmatch(grant)
+    if found is None:  # a role, whose rights stand elsewhere; GRANT PROXY; whatever else is not known
+        return "" if grant.startswith("SET DEFAULT ROLE ") else grant.partition(" IDENTIFIED ")[0][:80]
+    what, base, table = found["what"], found["base"], found["table"]
+    held = {one.strip().upper() for one in re.sub(r"\([^)]*\)", "", what).split(",")}
+    if base == "*":
+        more = {"GRANT OPTION"} if grant.endswith(" WITH GRANT OPTION") else set()
+        excess = (held | more) - _HARMLESS
+    elif _covers(base.strip("`"), "mysql"):
+        excess = set() if table.strip("`") == "proc" and held == {"SELECT"} else held
+    else:
+        return ""
+    return f"{', '.join(sorted(excess)[:4])} ON {base}.{table}" if excess else ""
+
+
+def _covers(pattern: str, name: str) -> bool:
+    """Whether a granted database's name, where % and _ stand for others, is this one too."""
+    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
+    wild = "".join({"%": ".*", "_": "."}.get(part, re.escape(part[-1])) for part in parts)
+    return re.fullmatch(wild, name, re.IGNORECASE | re.DOTALL) is not None
+
+
 def options(password: bytes) -> bytes:
     """MariaDB's option file with this password. Raises ValueError for what no line can hold."""
     if b"\n" in password or b"\0" in password:
@@ -126,10 +161,18 @@ def options(password: bytes) -> bytes:
     return b'[client]\npassword="' + password.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"\n'
 
 
+_TOO_STRONG = (
+    "không đếm số liệu: tài khoản có quyền trên cả máy chủ ({powers}), mã của chủ cơ sở dữ liệu sẽ chạy với quyền đó. Tạo tài "
+    "khoản chỉ đọc, đặt `user` và `password` (nothing was counted: the account has power over the whole server, and the "
+    "database owner's code would run with it; make a read-only account, set `user` and `password`): "
+    "CREATE USER sao_luu@localhost IDENTIFIED BY '…'; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON `{base}`.* TO "
+    "sao_luu@localhost; GRANT SELECT ON mysql.proc TO sao_luu@localhost;")
 _ABSENT = "máy đó thiếu mariadb-client (mariadb-client is missing there) → apt-get install mariadb-client"
 _HINTS = (
     ("insufficient privileges to SHOW CREATE", "tài khoản không đọc được thủ tục của người khác: GRANT SELECT ON mysql.proc, hoặc "
      "dùng tài khoản sao lưu riêng (the account may not read others' routines: grant that, or use an account for backups)"),
+    ("unknown option '--sandbox'", "mariadb-client quá cũ, không có --sandbox: nâng cấp gói mariadb-client (mariadb-client is too old "
+     "and has no --sandbox: upgrade that package)"),
     ("1045", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
     ("1698", "tài khoản này chỉ vào được bằng người dùng hệ thống; đặt `user_here` (this account needs its system user: set `user_here`)"),
     ("1044", "tài khoản không có quyền trên cơ sở dữ liệu (the account has no right to the database)"),

@@ -1,7 +1,7 @@
 """A PostgreSQL database, dumped while in use: `kind = "postgresql"  name = "tin"  database = "portal"`.
 
-pg_dump in its plain form, one moment's picture, with owners and privileges. `user_here = "postgres"` makes the dump as
-that system user, who needs no password.
+pg_dump in its plain form, one moment's picture, with owners and privileges. With `queries`, the account may be no
+superuser: a table that is counted may be a view, and its function's commands would run with the superuser's powers.
 """
 
 from __future__ import annotations
@@ -16,14 +16,22 @@ from backup.source import Name, Restored
 from ops import Command, Reference, Secret, Text, fault
 
 _PLAIN = r"^[^\x00-\x1f]*$"
-TABLES = """SELECT encode(convert_to(n.nspname || '.' || c.relname, 'UTF8'), 'hex') FROM pg_class c
- JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relpersistence <> 't'
+OURS = "-c search_path=pg_catalog -c role=none"
+"""Server settings of a connection that asks our own questions: no function or operator of the database's can slip in."""
+TABLES = """SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname || '.' || c.relname, 'UTF8'), 'hex')
+ FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.relpersistence <> 't'
  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
- AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')"""
+ AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_catalog.pg_class'::regclass
+ AND d.deptype = 'e')"""
+STRONG = """SELECT DISTINCT r.rolname FROM pg_catalog.pg_roles r WHERE pg_catalog.pg_has_role(session_user, r.oid, 'MEMBER')
+ AND (r.rolsuper OR r.rolcreaterole OR r.rolname IN ('pg_execute_server_program', 'pg_write_server_files',
+ 'pg_read_server_files')) ORDER BY 1 LIMIT 5"""
+"""Roles with powers over the server that this session has or may take on. The session's role, for a database may set `role`."""
+_HEX = "pg_catalog.encode(pg_catalog.convert_to({}, 'UTF8'), 'hex')"
 _LOOK = f"""SELECT 'tables', found.* FROM ({TABLES}) AS found UNION ALL
- SELECT 'roles', encode(convert_to(rolname, 'UTF8'), 'hex') FROM pg_roles WHERE rolname !~ '^pg_' UNION ALL
- SELECT 'extensions', encode(convert_to(extname, 'UTF8'), 'hex') FROM pg_extension WHERE extname <> 'plpgsql' UNION ALL
- SELECT 'server', encode(convert_to(current_setting('server_version'), 'UTF8'), 'hex')"""  # noqa: S608 - constants
+ SELECT 'roles', {_HEX.format("rolname")} FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' UNION ALL
+ SELECT 'extensions', {_HEX.format("extname")} FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' UNION ALL
+ SELECT 'server', {_HEX.format("pg_catalog.current_setting('server_version')")}"""  # noqa: S608 - constants
 
 
 class Source(Dumping):
@@ -74,11 +82,17 @@ class Source(Dumping):
         """All of the database as SQL."""
         return self._client(password, "pg_dump", "--format=plain", "--encoding=UTF8")
 
-    def ask(self, sql: str, password: bytes) -> Command:
-        """One statement, read only, bounded on the server as well."""
+    def ask(self, sql: str, password: bytes, *, ours: bool = False) -> Command:
+        """One statement, read only, bounded on the server as well; one of ours sees the system's catalogue alone."""
         bounds = f"-c default_transaction_read_only=on -c statement_timeout={COUNT_SECONDS * 1000:.0f}"
+        bounds += f" {OURS}" if ours else ""
         return self._client(password, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
                             "--field-separator=\t", "--set=ON_ERROR_STOP=1", f"--command={sql}", more={"PGOPTIONS": bounds})
+
+    def too_strong(self, ask: Ask) -> str:
+        """A superuser, or one who may become one, or run programs or reach files of the server."""
+        powers = [row for row in ask(" ".join(STRONG.split())) if row]
+        return _TOO_STRONG.format(powers=", ".join(powers)) if powers else ""
 
     def look(self, ask: Ask) -> dict[str, Any]:
         """Server version, tables and views; roles and extensions, which a trial load needs before it begins."""
@@ -119,6 +133,12 @@ def service(password: bytes) -> bytes:
     return b"[gaccong]\npassword=" + password + b"\n"
 
 
+_TOO_STRONG = (
+    "không đếm bằng `queries`: tài khoản có quyền trên cả máy chủ ({powers}), mã của chủ cơ sở dữ liệu sẽ chạy với quyền đó. "
+    "Tạo tài khoản chỉ đọc, đặt `user` và `password`, bỏ `user_here` (the `queries` were not run: the account has power over "
+    "the whole server, and the database owner's code would run with it; make a read-only account, set `user` and `password`, "
+    "drop `user_here`): CREATE ROLE sao_luu LOGIN PASSWORD '…'; GRANT pg_read_all_data TO sao_luu; (PostgreSQL 14+; cũ hơn thì "
+    "dùng tài khoản của chính trang web — older: use the site's own account)")
 _ABSENT = "máy đó thiếu postgresql-client (postgresql-client is missing there) → apt-get install postgresql-client"
 _HINTS = (
     ("password authentication failed", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),

@@ -1,5 +1,6 @@
 """`gaccong backup list|verify|restore|drill`: the daily words for what the duties do."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -67,9 +68,9 @@ def add(app: typer.Typer, lang: str) -> None:
             str,
             typer.Option(
                 "--set",
-                help="bộ nào (mặc định: user; tại chỗ: mọi bộ mức người dùng)"
+                help="bộ nào (mặc định: bộ duy nhất mức người dùng; tại chỗ: mọi bộ mức người dùng)"
                 if vi
-                else "which set (default: user; in place: every set of the user level)",
+                else "which set (default: the only set of the user level; in place: every one of them)",
             ),
         ] = "",
         at: Annotated[
@@ -110,6 +111,7 @@ def add(app: typer.Typer, lang: str) -> None:
 
 def listed(session: Session, name: str) -> None:
     """Every snapshot that the repository holds, with the evidence that proved it."""
+    from backup.pick import doubted
     from backup.restic import repository_of
     from backup.vouched import holding
     from ops.moment import human
@@ -121,6 +123,7 @@ def listed(session: Session, name: str) -> None:
             continue
         with engine.context(site, session.catalog.duties["backup.run"], engine.clock()) as ctx:
             listed = repository_of(ctx).snapshots(ctx, f"site={site.id}")
+            doubts = doubted(site, ctx)
             vouched = {found.id: lot.evidence for lot in holding(site, ctx, listed).lots if lot.proved for found in lot.snapshots}
             for one in listed:
                 found.append(
@@ -133,16 +136,18 @@ def listed(session: Session, name: str) -> None:
                         "level": one.tag("level"),
                         "stream": one.stream,
                         "proved": vouched.get(one.id, ""),
+                        "suspicious": vouched.get(one.id, "") in doubts,
                     }
                 )
     if session.json:
         session.document({"snapshots": found})
         return
+    mark = "đáng ngờ" if session.lang == "vi" else "suspicious"
     session.table(
         ("site", "snapshot", "time", "set", "level", "proved"),
         [
             (o["site"], o["snapshot"][:8], o["at"], f"{o['set']} ({o['stream']})" if o["stream"] else o["set"], o["level"],
-             o["proved"] or "–")
+             (f"{o['proved']} ({mark})" if o["suspicious"] else o["proved"]) or "–")
             for o in found
         ],
     )
@@ -206,6 +211,8 @@ def restored(session: Session, name: str, asked: dict[str, str], to: Path | None
     if (to is None) is not in_place:
         raise UsageError(say("chọn một: --to THƯ-MỤC hoặc --in-place", "choose one: --to FOLDER or --in-place"))
     args = {key: nfc(value) for key, value in asked.items() if value}
+    if "path" in args:  # copies hold full paths; a person writes what the shell completes
+        args["path"] = os.path.normpath(Path(args["path"]).absolute())
     if in_place:
         prepared = plan.make(session, "restore_site", name, args)
     else:

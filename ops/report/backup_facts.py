@@ -6,13 +6,14 @@ Nothing is asked of a repository, a disk or the settings of the duties: what the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from ops.duty import View
 from ops.model import Evidence, Outcome, Verdict, text_of
 from ops.moment import LOCAL, local_day, unstamp
+from ops.report.backup_words import places_of
 from ops.status import SiteStatus
 
 RUN, FRESH, CONTENTS, INTEGRITY = "backup.run", "backup.fresh", "backup.contents", "backup.integrity"
@@ -38,6 +39,7 @@ class Copying:
     detail: str
     evidence: str
     programs: tuple[str, ...] = ()
+    refused: bool = False
 
     @property
     def proved(self) -> bool:
@@ -57,6 +59,20 @@ class Look:
     measures: Mapping[str, float]
     facts: Mapping[str, Any]
     evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm that rang on a run. by, reason, cleared: of the person who answered for it and the line that holds it; else ""."""
+
+    set: str
+    run: str
+    rang: datetime
+    says: str
+    evidence: str
+    by: str = ""
+    reason: str = ""
+    cleared: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +107,8 @@ class BackupFacts:
     looks: tuple[Look, ...]
     drills: tuple[Look, ...]
     other: tuple[Evidence, ...]
+    alarms: Mapping[str, Alarm]
+    places: Mapping[str, str]
 
     @property
     def demanded(self) -> int:
@@ -108,8 +126,17 @@ class BackupFacts:
     @property
     def newest(self) -> dict[str, Copying]:
         """The newest proved copy of each set in the period; of a set that has none, its last run."""
+        return self._newest(self.runs)
+
+    @property
+    def unsuspected(self) -> dict[str, Copying]:
+        """The newest proved copy of each set on which no alarm ever rang, cleared or not."""
+        calm = tuple(run for run in self.runs if run.proved and run.evidence not in self.alarms)
+        return self._newest(calm)
+
+    def _newest(self, runs: tuple[Copying, ...]) -> dict[str, Copying]:
         found: dict[str, Copying] = {}
-        for run in self.runs:
+        for run in runs:
             if self.start <= run.started and (run.proved or run.set not in found or not found[run.set].proved):
                 found[run.set] = run
         return dict(sorted(found.items()))
@@ -127,6 +154,7 @@ def gather(
     first = view.line(site, 0) or view.line(site, 1)
     runs = tuple(_copying(line, view) for line in lines if line.kind == "outcome" and line.duty == RUN)
     looks = tuple(look for line in lines if line.time < until and line.time >= start for look in _looks(line))
+    looks += tuple(_later(status, looks, start, until))
     other = tuple(
         line
         for line in lines
@@ -146,6 +174,8 @@ def gather(
         looks,
         _drills(looks),
         other,
+        _alarms(looks),
+        places_of(lines),
     )
 
 
@@ -197,7 +227,44 @@ def _copying(line: Evidence, view: View) -> Copying:
         text_of(body.get("detail", "")).vi,
         line.id,
         tuple(str(one[key]) for one in answers for key in ("restic", "program") if one.get(key)),
+        refused(line),
     )
+
+
+def refused(line: Evidence) -> bool:
+    """Whether an act came due and never began: not approved, or refused when it was planned. Nothing was undone then."""
+    body = line.body
+    return body.get("outcome") == Outcome.UNDONE and not body.get("intent") and not body.get("steps")
+
+
+def _later(status: SiteStatus, looks: tuple[Look, ...], start: datetime, until: datetime) -> Iterator[Look]:
+    """What was seen of places and anomalies after the last line about them, while the verdict stayed: the ledger holds the
+    first look of a day and transitions only, and its words may be hours old. The line cited is the one of that verdict."""
+    last = {(look.duty, look.subject): look for look in looks}
+    for state in status.states:
+        known = last.get((state.duty, state.subject))
+        if state.duty not in (OFFSITE, ANOMALY) or known is None or state.verdict is not known.verdict:
+            continue
+        if known.time < state.seen_at < until and start <= state.seen_at:
+            yield Look(state.duty, state.subject, state.seen_at, state.verdict, state.detail.vi, state.measures, {},
+                       known.evidence)
+
+
+def _alarms(looks: tuple[Look, ...]) -> dict[str, Alarm]:
+    """Run -> the alarm on it, as it first rang, with the last that is known of who cleared it."""
+    found: dict[str, Alarm] = {}
+    for look in looks:
+        if look.duty != ANOMALY:
+            continue
+        for one in look.facts.get("alarms") or ():
+            run, says = str(one.get("evidence", "")), text_of(one.get("says") or "").vi
+            found.setdefault(run, Alarm(look.subject, run, look.time, says, look.evidence))
+        for one in look.facts.get("cleared") or ():
+            alarm = found.get(str(one.get("run", "")))
+            if alarm is not None:
+                found[alarm.run] = replace(alarm, by=str(one.get("by", "")), reason=str(one.get("reason", "")),
+                                           cleared=str(one.get("evidence", "")))
+    return found
 
 
 def _level(intent: Evidence | None) -> str:

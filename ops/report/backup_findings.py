@@ -17,9 +17,9 @@ from ops.report.backup_facts import (
     BackupFacts,
     Look,
 )
-from ops.report.backup_tables import LEVEL, OUTCOMES, ref, shorter
+from ops.report.backup_tables import LEVEL, OUTCOMES, ref, said
 
-MOST = 8
+MOST = 10
 NAMES = {
     FRESH: "nhịp sao lưu",
     CONTENTS: "nội dung bản sao",
@@ -32,7 +32,8 @@ NAMES = {
 
 def findings(facts: BackupFacts) -> list[str]:
     """At most MOST sentences without their stop, the gravest kinds first; the last one says how many more there are."""
-    found = [*_weeks(facts), *_broken(facts), *_unproved(facts), *_drills(facts), *_unseen(facts)]
+    grave = [*_alarms(facts), *_broken(facts, (ANOMALY, INTEGRITY, CONTENTS, DRILL)), *_drills(facts)]
+    found = [*grave, *_weeks(facts), *_unproved(facts), *_broken(facts, (FRESH, OFFSITE)), *_unseen(facts)]
     if len(found) <= MOST:
         return found
     return [*found[: MOST - 1], f"và {len(found) - MOST + 1} điều khác, xem sổ bằng chứng"]
@@ -80,22 +81,42 @@ def _weeks(facts: BackupFacts) -> list[str]:
     return found
 
 
-def _broken(facts: BackupFacts) -> list[str]:
-    """Each breach once: from its transition on."""
+def _alarms(facts: BackupFacts) -> list[str]:
+    """Every alarm on a run, cleared or not: who answered for it, and why."""
     found = []
-    for duty, name in NAMES.items():
+    for alarm in facts.alarms.values():
+        after = "; chưa có người xem xét"
+        if alarm.cleared:
+            after = f"; {said(facts, alarm.by, 60)} xác nhận đã xem xét, lý do: “{said(facts, alarm.reason, 90)}” [{ref(alarm.cleared)}]"
+        found.append(f"{human(alarm.rang)}, báo động ở bản sao {ref(alarm.run)} của bộ {alarm.set}: "
+                     f"{said(facts, alarm.says, 150)} [{ref(alarm.evidence)}]{after}")
+    return found
+
+
+def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[str]:
+    """Each breach once, from its transition on; what broke for several sets within a minute is one breach."""
+    found: dict[tuple[str, str, str], tuple[list[str], Look, Look | None]] = {}
+    for duty in duties:
         for subject, looks in facts.of(duty).items():
             was: Verdict | None = None
             for look in looks:
-                if look.verdict is Verdict.BROKEN and was is not Verdict.BROKEN and not _never(facts, look):
+                begins = look.verdict is Verdict.BROKEN and was is not Verdict.BROKEN
+                if begins and not _never(facts, look) and not look.facts.get("alarms"):
                     mended = next((one for one in looks if one.time > look.time and one.verdict is Verdict.MET), None)
-                    after = f"; đạt lại {human(mended.time)} [{ref(mended.evidence)}]" if mended else "; chưa khắc phục"
-                    found.append(
-                        f"{human(look.time)}, {name} ({LEVEL.get(subject, subject)}) không đạt: "
-                        f"{shorter(look.detail, 110)} [{ref(look.evidence)}]{after}"
-                    )
+                    key = duty, human(look.time), look.detail.replace(f"bộ {subject}", "bộ")
+                    found.setdefault(key, ([], look, mended))[0].append(_called(subject))
                 was = look.verdict
-    return found
+    return [_breach(facts, *one) for one in found.values()]
+
+
+def _breach(facts: BackupFacts, names: list[str], look: Look, mended: Look | None) -> str:
+    after = f"; đạt lại {human(mended.time)} [{ref(mended.evidence)}]" if mended else "; chưa khắc phục"
+    return (f"{human(look.time)}, {NAMES[look.duty]} ({', '.join(names)}) không đạt: "
+            f"{said(facts, look.detail, 110)} [{ref(look.evidence)}]{after}")
+
+
+def _called(subject: str) -> str:
+    return "kho sao lưu" if subject == "repository" else LEVEL.get(subject, subject)
 
 
 def _never(facts: BackupFacts, look: Look) -> bool:
@@ -107,8 +128,9 @@ def _never(facts: BackupFacts, look: Look) -> bool:
 def _unproved(facts: BackupFacts) -> list[str]:
     failed = [run for run in facts.runs if not run.proved and facts.start <= run.started < facts.end]
     return [
-        f"{human(run.started)}, sao lưu bộ {run.set} {OUTCOMES.get(run.outcome, 'không rõ').lower()}: "
-        f"{shorter(run.detail, 110)} [{ref(run.evidence)}]"
+        f"{human(run.started)}, sao lưu bộ {run.set} "
+        f"{'bị từ chối' if run.refused else OUTCOMES.get(run.outcome, 'không rõ').lower()}: "
+        f"{said(facts, run.detail, 110)} [{ref(run.evidence)}]"
         for run in failed
     ]
 
@@ -125,5 +147,5 @@ def _unseen(facts: BackupFacts) -> list[str]:
     for duty, name in NAMES.items():
         for subject, looks in facts.of(duty).items():
             if looks[-1].verdict is Verdict.UNSEEN:
-                found.append(f"Chưa kiểm tra được {name} ({LEVEL.get(subject, subject)}): {shorter(looks[-1].detail, 110)}")
+                found.append(f"Chưa kiểm tra được {name} ({_called(subject)}): {said(facts, looks[-1].detail, 110)}")
     return found

@@ -117,14 +117,15 @@ def _cites(facts: BackupFacts) -> str:
 
 
 def _body(facts: BackupFacts) -> list[Block]:
-    runs = [run for run in facts.runs if facts.start <= run.started < facts.end]
+    due = [run for run in facts.runs if facts.start <= run.started < facts.end]
+    runs = [run for run in due if not run.refused]
     proved = sum(run.proved for run in runs)
     counted = (
         f"Trong kỳ có **{len(runs)}** lần chạy sao lưu, **{proved}** lần được chứng minh bằng cách đọc lại"
         + (f", {len(runs) - proved} lần không." if len(runs) > proved else ".")
         if runs
         else "Trong kỳ sổ bằng chứng **không có lần chạy sao lưu nào**."
-    )
+    ) + (f" Ngoài ra {len(due) - len(runs)} lần đến hạn bị từ chối, không chạy." if len(due) > len(runs) else "")
     programs = list(dict.fromkeys(program for run in runs for program in run.programs))
     blocks: list[Block] = [
         Heading(1, "I. Kết quả sao lưu"),
@@ -133,7 +134,9 @@ def _body(facts: BackupFacts) -> list[Block]:
     ]
     if facts.newest:
         with_what = f" (công cụ: {', '.join(programs)})" if programs else ""
-        blocks += [plain(f"Bản sao mới nhất của từng bộ{with_what}:"), copies_table(facts)]
+        rang = any(run.evidence in facts.alarms for run in facts.newest.values())
+        calm = "; bản có báo động ghi “Đáng ngờ” kèm dòng sổ, dưới đó là bản mới nhất không có báo động" if rang else ""
+        blocks += [plain(f"Bản sao mới nhất của từng bộ{with_what}{calm}:"), copies_table(facts)]
     return [
         *blocks,
         Heading(1, "II. Tính toàn vẹn, sẵn sàng và diễn tập khôi phục"),
@@ -208,6 +211,9 @@ def _data(facts: BackupFacts, title: str) -> dict[str, Any]:
         ],
         "runs": [_run(run) for run in facts.runs if facts.start <= run.started < facts.end],
         "newest": {name: run.evidence for name, run in facts.newest.items()},
+        "unsuspected": {name: run.evidence for name, run in facts.unsuspected.items()},
+        "alarms": {run: {"set": one.set, "evidence": one.evidence, "by": one.by, "reason": one.reason, "cleared": one.cleared}
+                   for run, one in facts.alarms.items()},
         "drills": [_look(look) for look in facts.drills],
         "looks": {
             duty: {subject: _look(looks[-1]) for subject, looks in facts.of(duty).items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ops.model import Evidence, Verdict
+from ops.model import Evidence, Verdict, text_of
 from ops.moment import human, local_day
 from ops.report.backup_facts import (
     ANOMALY,
@@ -17,7 +17,9 @@ from ops.report.backup_facts import (
     Copying,
     Look,
     Week,
+    refused,
 )
+from ops.report.backup_words import sentence, shorter
 from ops.report.facts import MISSING, WORDS
 from ops.report.tree import Block, Column, Table, paragraph, plain
 from ops.report.year import span
@@ -94,22 +96,32 @@ def copies_table(facts: BackupFacts) -> Table:
         Column("Kết quả", 18, "center"),
         Column("Bằng chứng", 14),
     )
-    return Table(columns, tuple(_copy(name, run) for name, run in facts.newest.items()), SIZE)
+    rows: list[tuple[str, ...]] = []
+    for name, run in facts.newest.items():
+        rows.append(_copy(name, run, facts))
+        calm = facts.unsuspected.get(name)
+        if run.evidence in facts.alarms and calm is not None:
+            rows.append(_copy(name, calm, facts))
+    return Table(columns, tuple(rows), SIZE)
 
 
 _SHORT = {"full": "Không đạt", "open": "Chưa hết tuần", "begun": "Mới ghi từ giữa tuần"}
 
 
-def _copy(name: str, run: Copying) -> tuple[str, ...]:
+def _copy(name: str, run: Copying, facts: BackupFacts) -> tuple[str, ...]:
+    alarm = facts.alarms.get(run.evidence)
+    result = "Đạt" if run.proved else "Bị từ chối" if run.refused else OUTCOMES.get(run.outcome, run.outcome)
+    if alarm is not None:
+        result = f"Đáng ngờ: {ref(alarm.evidence)}"
     held = f"{number(run.files)} tệp; {amount(run.bytes)}" if run.snapshot else "không có bản sao"
     return (name, LEVEL.get(run.level, run.level), human(run.started), held, run.snapshot[:8] or "–",
-            "Đạt" if run.proved else OUTCOMES.get(run.outcome, run.outcome), ref(run.evidence))
+            result, ref(run.evidence))
 
 
 def looks_table(facts: BackupFacts) -> list[Block]:
     """How often contents and integrity were looked at, and how they stood last."""
     named = ((CONTENTS, "Đủ nội dung"), (INTEGRITY, "Toàn vẹn"))
-    rows = [row for duty, what in named for row in _alike(what, facts.of(duty))]
+    rows = [row for duty, what in named for row in _alike(what, facts.of(duty), facts)]
     if not rows:
         return [paragraph(f"Kiểm tra nội dung, tính toàn vẹn: trong kỳ không có lần kiểm tra nào (**{MISSING}**).")]
     columns = (
@@ -123,7 +135,7 @@ def looks_table(facts: BackupFacts) -> list[Block]:
     return [Table(columns, tuple(rows), SIZE)]
 
 
-def _alike(what: str, subjects: Mapping[str, Sequence[Look]]) -> list[tuple[str, ...]]:
+def _alike(what: str, subjects: Mapping[str, Sequence[Look]], facts: BackupFacts) -> list[tuple[str, ...]]:
     """One row for sets that share a repository, and so a result; else one for each."""
     groups: dict[tuple[str, str], list[tuple[str, Sequence[Look]]]] = {}
     for subject, looks in subjects.items():
@@ -133,14 +145,14 @@ def _alike(what: str, subjects: Mapping[str, Sequence[Look]]) -> list[tuple[str,
         days = {local_day(look.time) for _, looks in group for look in looks if look.verdict is not Verdict.UNSEEN}
         last = max((looks[-1] for _, looks in group), key=lambda look: look.time)
         names = ", ".join(subject for subject, _ in group)
-        rows.append((what, names, str(len(days)), human(last.time), f"{WORDS[last.verdict]}: {shorter(last.detail)}",
+        rows.append((what, names, str(len(days)), human(last.time), f"{WORDS[last.verdict]}: {said(facts, last.detail)}",
                      ref(last.evidence)))
     return rows
 
 
-def shorter(text: str, most: int = 160) -> str:
-    """A detail that fits a cell; the rest stands in the evidence."""
-    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+def said(facts: BackupFacts, detail: str, most: int = 160) -> str:
+    """A detail in the words of the paper."""
+    return sentence(detail, most, facts.places, facts.status.site.id)
 
 
 def drills_table(facts: BackupFacts) -> list[Block]:
@@ -197,14 +209,16 @@ def elsewhere(facts: BackupFacts) -> list[Block]:
             last = looks[-1]
             lag = last.measures.get("lag_seconds")
             late = f", chậm {span(lag)}" if lag else ""
-            told = f"{what} ({subject}): {WORDS[last.verdict].lower()}{late}; {shorter(last.detail)} [{ref(last.evidence)}]."
+            name = "kho sao lưu" if subject == "repository" else subject
+            told = (f"{what} ({name}): {WORDS[last.verdict].lower()}{late}; {said(facts, last.detail)} "
+                    f"[{ref(last.evidence)}, {human(last.time)}].")
             blocks.append(plain(told, item=True))
         if not facts.of(duty):
             blocks.append(plain(f"{what}: chưa có lần kiểm tra nào trong kỳ ({MISSING}).", item=True))
     done: dict[str, list[Evidence]] = {}
     for line in facts.other:
         done.setdefault(line.duty, []).append(line)
-    return [*blocks, *(plain(_done(duty, lines), item=True) for duty, lines in sorted(done.items()))]
+    return [*blocks, *(plain(_done(duty, lines, facts), item=True) for duty, lines in sorted(done.items()))]
 
 
 CHANGES = {
@@ -217,12 +231,24 @@ CHANGES = {
 }
 
 
-def _done(duty: str, lines: Sequence[Evidence]) -> str:
+def _done(duty: str, lines: Sequence[Evidence], facts: BackupFacts) -> str:
     """One sentence for all acts of a kind: how many, how they ended, and of the last one when and with what words."""
-    ended = Counter(str(line.body.get("outcome")) for line in lines)
+    begun = [line for line in lines if not refused(line)]
+    name = CHANGES.get(duty, duty)
+    if not begun:
+        return f"{name}: {_refused(lines, facts)}."
+    ended = Counter(str(line.body.get("outcome")) for line in begun)
     told = ", ".join(f"{count} {OUTCOMES.get(name, 'không rõ').lower()}" for name, count in sorted(ended.items()))
-    last = lines[-1]
+    last = begun[-1]
     args = last.body.get("args", {})
-    words = "; ".join(str(args[key]) for key in ("set", "to", "reason") if args.get(key))
-    return (f"{CHANGES.get(duty, duty)}: {len(lines)} lần ({told}); lần cuối {human(last.time)}"
-            f"{f' ({shorter(words, 80)})' if words else ''} [{ref(last.id)}].")
+    words = "; ".join(said(facts, str(args[key]), 80) for key in ("set", "to", "reason") if args.get(key))
+    turned = [line for line in lines if refused(line)]
+    after = f"; {_refused(turned, facts)}" if turned else ""
+    return (f"{name}: {len(begun)} lần ({told}); lần cuối {human(last.time)}"
+            f"{f' ({shorter(words, 80)})' if words else ''} [{ref(last.id)}]{after}.")
+
+
+def _refused(lines: Sequence[Evidence], facts: BackupFacts) -> str:
+    """Acts that came due and never began, with the reason of the last one."""
+    why = said(facts, text_of(lines[-1].body.get("detail", "")).vi, 110)
+    return f"{len(lines)} lần bị từ chối, chưa làm gì: {why} [{ref(lines[-1].id)}]"

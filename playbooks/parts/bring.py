@@ -6,9 +6,11 @@
 Safe to run again until the exchange: what an earlier run restored is removed first.
 """
 
+# ruff: noqa: PTH208
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from backup.found import handed_on
 from playbooks.parts import notes
 
 _SECONDS = 21500.0
+_INNER = ".gaccong-restic"
 
 
 def bring(home: Path, root: Path, live: str, kept: str, argv: list[str]) -> int:
@@ -38,7 +41,22 @@ def bring(home: Path, root: Path, live: str, kept: str, argv: list[str]) -> int:
         made = hold.make_private(parent, root.name)
         notes.write(home, root, note | {"folder": made})
         with hold.private(parent, root.name, made) as held:
-            return _restic([*argv, "--target", f"/proc/self/fd/{held}"], held)
+            # restic from 0.17 on takes a target that is itself a link out of the way: a folder in it is none
+            os.mkdir(_INNER, 0o700, dir_fd=held)
+            code = _restic([*argv, "--target", f"/proc/self/fd/{held}/{_INNER}"], held)
+            _lift(held)
+            return code
+
+
+def _lift(held: int) -> None:
+    """Brings what was restored up into the folder itself."""
+    inner = os.open(_INNER, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held)
+    try:
+        for name in os.listdir(inner):
+            os.rename(name, name, src_dir_fd=inner, dst_dir_fd=held)
+    finally:
+        os.close(inner)
+    os.rmdir(_INNER, dir_fd=held)
 
 
 def _restic(argv: list[str], held: int) -> int:

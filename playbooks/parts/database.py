@@ -51,6 +51,9 @@ class Refused(Exception):
 class Engine(Protocol):
     """What differs between kinds of database server."""
 
+    def unfit(self) -> str:
+        """Why the account must not load a dump, with the mend; "" when it may."""
+
     def exists(self, name: str) -> bool:
         """Whether the server has a database of this name."""
 
@@ -155,12 +158,15 @@ def load(deal: Deal, note_path: Path, restic: list[str]) -> Note:
     engine, noted, was = deal.engine(), read_note(note_path), read(deal.home, deal.digits)
     if was.get("state") in ("swapping", "swapped"):
         raise Refused("lần khôi phục này đã đổi xong (this restore was exchanged already)")
+    if unfit := engine.unfit():
+        raise Refused(unfit)
     for name in (deal.beside, deal.kept):
         if not was and engine.exists(name):
             raise Refused(f"đã có cơ sở dữ liệu {name} (database {name} is in the way)")
     there = engine.exists(deal.live)
     if there and (obstacle := engine.obstacle(deal.live)):
         raise Refused(obstacle)
+    _same(hashed(restic), noted)  # all of it, before a server reads the first word
     write(deal, {"source": deal.source.name, "digits": deal.digits, "state": "loading",
                  "was": "there" if there else "absent", "note": {key: noted.get(key) for key in ("charset", "collation")}})
     engine.drop(deal.beside)
@@ -178,25 +184,52 @@ def _checked(deal: Deal, engine: Engine, noted: Mapping[str, Any], restic: list[
     command, user = engine.client(deal.beside), deal.source.user_here
     lower = ("runuser", "-u", user, "--") if user else ()
     command = replace(command, argv=(*engine.shield(), *lower, *command.argv))
-    digest = pump(restic, command, int(noted.get("bytes", 0)))
-    if digest != noted.get("sha256"):
-        raise Refused(f"bản kết xuất không đúng mã băm đã ghi (SHA-256 {digest}, noted was {noted.get('sha256')})")
+    _same(pump(restic, command, int(noted.get("bytes", 0)), deal.source.hint), noted)
+    if obstacle := engine.obstacle(deal.beside):  # before counting: a view's function would run with the account's powers
+        raise Refused(obstacle)
     faults = [*lacking(deal.source.name, noted.get("tables", ()), engine.tables(deal.beside))]
     counts = {name: value_of(engine.ask(deal.beside, sql)) for name, sql in sorted(deal.source.counted.items())}
     faults += compared(deal.source.name, noted.get("counts", {}), counts)
     if faults:
         raise Refused("; ".join(f"{one.vi} ({one.en})" for one in faults))
-    if obstacle := engine.obstacle(deal.beside):
-        raise Refused(obstacle)
     return counts
 
 
-def pump(restic: list[str], command: Command, whole: int) -> str:
-    """Feeds a dump to the loading program; gives the SHA-256 of what went through. Raises Refused."""
+def _same(digest: str, noted: Mapping[str, Any]) -> None:
+    if digest != noted.get("sha256"):
+        raise Refused(f"bản kết xuất không đúng mã băm đã ghi (SHA-256 {digest}, noted was {noted.get('sha256')})")
+
+
+def _feeding(restic: list[str]) -> subprocess.Popen[bytes]:
     ours = os.environ.get(PASSWORD, "").removeprefix("/dev/fd/")
     passed = [number for number in handed_on() if str(number) != ours]
-    feeding = subprocess.Popen(restic, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=passed,
-                               env={name: value for name, value in os.environ.items() if name != PASSWORD})
+    return subprocess.Popen(restic, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=passed,
+                            env={name: value for name, value in os.environ.items() if name != PASSWORD})
+
+
+def hashed(restic: list[str]) -> str:
+    """The SHA-256 of the dump as the repository hands it out; nothing is loaded. Raises Refused."""
+    digest, deadline = hashlib.sha256(), time.monotonic() + _SECONDS / 2
+    feeding = _feeding(restic)
+    assert feeding.stdout is not None
+    try:
+        while block := feeding.stdout.read(_BLOCK):
+            digest.update(block)
+            if time.monotonic() > deadline:
+                raise Refused("quá thời hạn (past its time limit)")
+    finally:
+        feeding.stdout.close()
+        if sys.exc_info()[0] is not None:
+            feeding.kill()
+        feeding.wait()
+    if feeding.returncode != 0:
+        raise Refused(f"restic: mã thoát (exit code) {feeding.returncode}")
+    return digest.hexdigest()
+
+
+def pump(restic: list[str], command: Command, whole: int, hint: Callable[[int, str], str]) -> str:
+    """Feeds a dump to the loading program; gives the SHA-256 of what went through. Raises Refused."""
+    feeding = _feeding(restic)
     assert feeding.stdout is not None
     try:
         with tempfile.TemporaryFile() as said:
@@ -209,7 +242,9 @@ def pump(restic: list[str], command: Command, whole: int) -> str:
                     loading.wait()
             said.seek(0)
             if loading.returncode != 0:
-                raise Refused(f"không nạp được (does not load): {said.read().decode('utf-8', 'replace').strip()[-600:]}")
+                words = said.read().decode("utf-8", "replace").strip()[-600:]
+                raise Refused(": ".join(filter(None, ("không nạp được (does not load)",
+                                                      hint(loading.returncode, words), words))))
     finally:
         feeding.stdout.close()
         if feeding.poll() is None and sys.exc_info()[0] is not None:

@@ -1,7 +1,8 @@
 r"""How a PostgreSQL database is exchanged: two renames in one transaction, everyone else sent away for that moment.
 
 What belongs to the database itself and not to its content (owner, privileges to connect, settings) is taken from the
-live one, for no dump of its content holds it. The loading psql is shut against backslash commands of the dump.
+live one, for no dump of its content holds it. The loading psql is shut against backslash commands of the dump. The role
+that loads may be no superuser: a constraint's function in the dump runs while rows are copied in, with that role's powers.
 """
 
 # Names and texts in its SQL are quoted by _name and _text.
@@ -15,7 +16,7 @@ from dataclasses import replace
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from backup.sources.postgresql import TABLES, Source
+from backup.sources.postgresql import OURS, STRONG, TABLES, Source
 from backup.stream import Origin, failure
 from ops import Command, python
 from playbooks.parts.database import Deal, Note, Refused
@@ -31,11 +32,15 @@ SELECT format('REVOKE ALL ON DATABASE %%I FROM PUBLIC', '{new}') FROM pg_databas
 SELECT format('GRANT %%s ON DATABASE %%I TO %%s', a.privilege_type, '{new}',
   CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END)
  FROM pg_database, aclexplode(datacl) AS a WHERE datname = '{old}' \gexec
-SELECT format('ALTER %%sDATABASE %%I SET %%I = %%s', CASE s.setrole WHEN 0 THEN '' ELSE format('ROLE %%I IN ',
-  pg_get_userbyid(s.setrole)) END, '{new}', split_part(c, '=', 1), CASE WHEN split_part(c, '=', 1) IN ('search_path',
-  'DateStyle') THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END)
- FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c WHERE d.datname = '{old}' \gexec
+SELECT format('ALTER DATABASE %%I SET %%I = %%s', '{new}', split_part(c, '=', 1), CASE WHEN split_part(c, '=', 1) = 'search_path'
+  THEN substr(c, strpos(c, '=') + 1) ELSE quote_literal(substr(c, strpos(c, '=') + 1)) END)
+ FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS c WHERE d.datname = '{old}'
+ AND s.setrole = 0 AND (split_part(c, '=', 1) <> 'search_path' OR c ~ '{path}') \gexec
 """.replace("%%", "%")
+
+
+_PATH = r'^search_path=("([^"]|"")*"|[[:alnum:]_]+)(, *("([^"]|"")*"|[[:alnum:]_]+))*$'
+"""A search path that can stand in SQL as it is: its owner may have set any text (`SET search_path FROM CURRENT`)."""
 
 
 class Server:
@@ -43,6 +48,19 @@ class Server:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
+
+    def unfit(self) -> str:
+        """See Engine: a superuser, or one who may become one, or run programs or reach files of the server."""
+        powers = self._run(" ".join(STRONG.split()))
+        if not powers:
+            return ""
+        live = self._source("").database
+        rows = self._run(f"SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = {_text(live)}")
+        owner = _name(rows[0]) if rows else "…"
+        return (f"không nạp bằng tài khoản có quyền trên cả máy chủ ({', '.join(powers)}): mã trong bản kết xuất sẽ chạy với quyền "
+                "đó. Tạo tài khoản khôi phục riêng, đặt `restore_user` (và `restore_password`) (an account with power over the "
+                "whole server must not load: code in the dump would run with it; make one for restoring, set `restore_user`): "
+                f"CREATE ROLE khoi_phuc LOGIN CREATEDB PASSWORD '…'; GRANT {owner} TO khoi_phuc;")
 
     def exists(self, name: str) -> bool:
         """See Engine."""
@@ -59,7 +77,12 @@ class Server:
             how = f" ENCODING {_text(encoding)} LC_COLLATE {_text(collate)} LC_CTYPE {_text(ctype)}"
         self._run(f"CREATE DATABASE {_name(name)} TEMPLATE template0{how}")
         if rows:
-            self._run(_OWN.format(new=_inner(name), old=_inner(live)))
+            self._run(_OWN.format(new=_inner(name), old=_inner(live), path=_inner(_PATH)))
+            return
+        owners = self._run("SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid WHERE m.member = "
+                           "(SELECT oid FROM pg_roles WHERE rolname = session_user) AND r.rolname !~ '^pg_'")
+        if len(owners) == 1:  # the live one is gone: it belonged to the only role that we may act as
+            self._run(f"ALTER DATABASE {_name(name)} OWNER TO {_name(owners[0])}")
 
     def drop(self, name: str) -> None:
         """See Engine."""
@@ -123,7 +146,7 @@ class Server:
 
     def _psql(self, name: str, *words: str) -> Command:
         return self._source(name)._client(self.origin.password, "psql", "--no-psqlrc", "--quiet", "--no-align", "--tuples-only",
-                                          "--field-separator=\t", "--set=ON_ERROR_STOP=1", *words)
+                                          "--field-separator=\t", "--set=ON_ERROR_STOP=1", *words, more={"PGOPTIONS": OURS})
 
     def _run(self, sql: str, name: str = "") -> list[str]:
         """Statements, in a database that every server has. Raises Refused with the server's words."""

@@ -111,6 +111,8 @@ def psql(server: Postgres, text: str, database: str = "postgres") -> list[str]:
 PORTAL_MARIADB = """
 DROP DATABASE IF EXISTS portal; CREATE DATABASE portal CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci; USE portal;
 CREATE USER IF NOT EXISTS bientap@'%'; GRANT ALL ON portal.* TO bientap@'%';
+CREATE USER IF NOT EXISTS doc@localhost; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON portal.* TO doc@localhost;
+GRANT SELECT ON mysql.proc TO doc@localhost;
 CREATE TABLE bai (id INT AUTO_INCREMENT PRIMARY KEY, ten VARCHAR(200) NOT NULL, anh LONGBLOB,
   dai INT GENERATED ALWAYS AS (CHAR_LENGTH(ten)) STORED, UNIQUE KEY (ten)) ENGINE=InnoDB;
 CREATE TABLE `nhật ký` (id INT AUTO_INCREMENT PRIMARY KEY, viec TEXT) ENGINE=Aria;
@@ -125,6 +127,7 @@ DELIMITER ;
 INSERT INTO bai (ten) VALUES ('Bài có trigger');
 """
 PORTAL_POSTGRESQL = """
+DO $$ BEGIN IF to_regrole('doc') IS NULL THEN CREATE ROLE doc LOGIN; GRANT pg_read_all_data TO doc; END IF; END $$;
 CREATE TABLE bai (id serial PRIMARY KEY, ten text NOT NULL UNIQUE, anh bytea, dai int GENERATED ALWAYS AS (length(ten)) STORED);
 CREATE SCHEMA "nội bộ";
 CREATE TABLE "nội bộ"."nhật ký" (id serial PRIMARY KEY, viec text);

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from backup.checks.drill import drill, rpo
-from backup.manifest import entries, read_name
+from backup.manifest import entries, line_of, read_name
 from backup.sample import choose
 from ops.model import State, Verdict, say
 from tests.backup.room import Room
@@ -112,7 +112,7 @@ def test_manifest_reuses_hashes_and_sees_every_change(room: Room) -> None:
     for entry in old:
         if entry.get("kind") == "file":
             entry["sha256"] = "f" * 64
-    manifest.write_text("".join(json.dumps(entry) + "\n" for entry in [head, *old]))
+    manifest.write_bytes(b"".join(line_of(entry) for entry in [head, *old]))
     changed = room.www / "anh" / "a.jpg"
     size = changed.stat().st_size
     changed.write_bytes(b"x" * size)

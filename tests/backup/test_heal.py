@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import shutil
@@ -12,14 +14,19 @@ from typing import Any
 
 import pytest
 
+from backup.changes.copy import copy
 from backup.changes.heal import heal
 from backup.checks.contents import contents
 from backup.checks.integrity import integrity
 from backup.copies import copies
+from backup.mend import MOVING, aside
+from backup.objects import Folder
 from ops.errors import PlanRefused
 from ops.model import Evidence, Plan
-from tests.backup.room import NEWER, Room
+from tests.backup.fastkey import _counter, _keys, _mac
+from tests.backup.room import NEWER, PASSWORD, Room
 from tests.backup.saved import Saved
+from tests.backup.second import act
 
 
 def copied(room: Room) -> Room:
@@ -220,10 +227,55 @@ def test_a_deleted_snapshot_comes_back_from_a_second_place(old: Room) -> None:
     room.more["second"] = {"hai": {"repository": str(second), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
     room.site.settings["backup"] = room.settings()
     gone = newest(room)
+    kept = gone.read_bytes()
+    gone.unlink()
+    room.look(integrity)
+    with pytest.raises(PlanRefused) as refused:  # it claims to be the lost one; the ledger knows nothing of it
+        plan(room)
+    assert "không lấy" in refused.value.what.vi and "not taken" in refused.value.what.en
+    gone.write_bytes(kept)
+    assert act(room, copy, place="hai")["steps"][0]["answer"]["pairs"]
+    forge(room, second, gone.name)
     gone.unlink()
     room.look(integrity)
     assert_whole(room, healed(room))
     assert gone.name in room.restic("snapshots", "--json")  # as the `original` of the one that came back
+    assert '"forged"' not in room.restic("snapshots", "--json")
+
+
+def forge(room: Room, second: Path, original: str) -> None:
+    """Plants a snapshot of other files that names this original, as whoever holds the second place can."""
+    (room.tmp / "gia").mkdir()
+    (room.tmp / "gia" / "tep").write_text("giả")
+    tags = [part for tag in ("gaccong", "level=user", "set=user", "site=demo", "forged") for part in ("--tag", tag)]
+    room.restic("-r", str(second), "backup", *tags, str(room.tmp / "gia"))
+    newest_there = max((second / "snapshots").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    (keys,) = (second / "keys").iterdir()
+    body = json.loads(keys.read_bytes())
+    key, mac, nonce = _keys(PASSWORD, body)
+    assert mac and nonce
+    sealed = base64.b64decode(body["data"])
+    master = json.loads(_counter(key, sealed[:16], sealed[16:-16]))
+    crypt, one, two = (base64.b64decode(part) for part in (master["encrypt"], master["mac"]["k"], master["mac"]["r"]))
+    said = {**json.loads(room.restic("-r", str(second), "cat", "snapshot", newest_there.name)), "original": original}
+    fresh = os.urandom(16)
+    data = _counter(crypt, fresh, json.dumps(said).encode())
+    made = fresh + data + _mac(one, two, fresh, data)
+    newest_there.unlink()
+    (second / "snapshots" / hashlib.sha256(made).hexdigest()).write_bytes(made)
+
+
+def test_a_killed_run_leaves_snapshots_aside_and_the_next_puts_them_back(old: Room) -> None:
+    """As after kill -9 in the middle of bringing copies back: nothing is lost, though no other place has it."""
+    gone = newest(old)
+    kept = gone.read_bytes()
+    rescue = old.ctx().home / "rescue"
+    rescue.mkdir(mode=0o700)
+    assert aside(Folder(str(old.repository)), rescue, [f"snapshots/{gone.name}"], mark=MOVING) == 1
+    (rescue / f"{MOVING}snapshots-{'0' * 64}").write_bytes(b"not what its name says")
+    assert not gone.exists() and "mất 1 tệp bản sao" in old.look(integrity)["user"].detail.vi
+    assert_whole(old, healed(old))
+    assert gone.read_bytes() == kept and not (gone.parent / ("0" * 64)).exists()
 
 
 @pytest.mark.parametrize("kind", ["old", "newer"])

@@ -169,16 +169,29 @@ def test_a_removal_of_ours_is_no_loss_but_one_before_it_is(room: Room) -> None:
     (room.repository / "snapshots" / listed[3]).unlink()  # somebody else's deed
     repository = inventory_repository(room)
     before = inventory.step(room.ctx().home, repository)
-    after = inventory.step(room.ctx().home, repository, after_removal=True)
+    after = inventory.step(room.ctx().home, repository, gone=[listed[0]])
     results = room.carry(tuple(before))
     room.restic("forget", "--prune", listed[0])
+    (room.repository / "snapshots" / listed[2]).unlink()  # and once more, behind the removal of ours
     results += room.carry(tuple(after))
     assert all(result.done for result in results)
     assert results[-1].answer["removed_snapshots"] == [listed[0]]
     room.ledger.lines.append(Evidence("demo", 99, room.now + timedelta(minutes=1), "outcome", "backup.prune", "",
                                       {"steps": [result.json() for result in results]}))
     finding = room.look(integrity)["user"]
-    assert finding.facts["missing"] == [f"snapshots/{listed[3]}"]
+    assert finding.facts["missing"] == sorted(f"snapshots/{one}" for one in listed[2:4])
+
+
+def test_a_removal_that_was_killed_is_known_as_ours_and_nothing_else_is(tmp_path: Path) -> None:
+    """The note of what goes is written before it goes; the next run takes exactly that, and the note away."""
+    path, ours, other = tmp_path / "i" / "x.json", name(1, "snapshots"), name(2, "snapshots")
+    inventory.write(path, Sheet({ours: 1, other: 1, name(3): 3, name(4, "keys"): 4}))
+    inventory.note_going(inventory.going_of(path), [ours[10:]])
+    assert stat.S_IMODE(inventory.going_of(path).stat().st_mode) == 0o600
+    told = inventory.write(path, Sheet({}))
+    kept = load(path)
+    assert kept is not None and set(kept.missed) == {other, name(4, "keys")} and told["removed_snapshots"] == [ours[10:]]
+    assert not inventory.going(path) and not inventory.going_of(path).exists()
 
 
 def inventory_repository(room: Room) -> Repository:

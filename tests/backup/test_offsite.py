@@ -88,6 +88,33 @@ def test_what_vanished_there_is_missed(room: Room, second_template: Path) -> Non
     assert found.verdict == "broken" and "chưa có bản sao đã chứng minh nào" in found.detail.vi
 
 
+def test_a_listing_without_its_data_is_no_copy(room: Room, second_template: Path) -> None:
+    second = Path(placed(second_template, room.tmp / "kho2"))
+    with_second(room, str(second), append_only=True, off_host=True)
+    past(room, [1])
+    assert act(room, copy, [offsite], place="xa")["outcome"] == "proved"
+    for one in [*(second / "data").rglob("*"), *(second / "index").iterdir()]:
+        if one.is_file():
+            one.unlink()
+    found = room.look(offsite)
+    assert found["xa"].verdict == "broken" and "gói dữ liệu" in found["xa"].detail.vi
+    assert found["3-2-1"].verdict != "met"
+    assert act(room, copy, [offsite], place="xa")["outcome"] != "proved"  # nor does the next night make it good
+    assert act(room, copy, [offsite], place="xa", give_up="yes")["outcome"] == "undone"  # restic check says no
+
+
+def test_what_the_keeper_of_a_place_pruned_can_be_accepted(room: Room, second_template: Path) -> None:
+    second = placed(second_template, room.tmp / "kho2")
+    with_second(room, second)
+    past(room, [3, 2, 1])
+    act(room, copy, place="xa")
+    restic(room, second, "forget", "--prune", ids(room, second, b"kho-thu-hai")[0])
+    assert room.look(offsite)["xa"].verdict == "broken"
+    restic(room, second, "check")
+    body = act(room, copy, [offsite], place="xa", give_up="yes")
+    assert body["outcome"] == "proved", [step.get("trouble") for step in body["steps"]] + body["proofs"]
+
+
 def test_the_second_place_is_read_when_the_first_is_gone(room: Room, second_template: Path) -> None:
     """The day for which it was made."""
     with_second(room, placed(second_template, room.tmp / "kho2"))

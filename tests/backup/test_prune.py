@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +21,12 @@ from backup.changes.copy import copy
 from backup.changes.prune import prune, weeks
 from backup.checks.anomaly import anomaly
 from backup.checks.fresh import fresh
+from backup.checks.integrity import integrity
 from backup.checks.offsite import offsite
 from backup.forget import main as forget
 from backup.vouched import removed
 from ops.errors import PlanRefused
-from ops.model import Plan
+from ops.model import Plan, Text, Verdict
 from ops.moment import stamp
 from ops.planning import prepare
 from tests.backup.room import NEWER, Room
@@ -191,14 +193,51 @@ def test_a_server_that_refuses_to_delete_is_told_whatever_restic_exits_with(
         assert ids(room, server.url, SECOND) == [identity]
 
 
-def test_reading_back_finds_what_should_have_stayed(room: Room, capsys: pytest.CaptureFixture[str],
+def test_nothing_goes_where_what_should_stay_is_gone_already(room: Room, capsys: pytest.CaptureFixture[str],
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     ready(room, days=[2, 1])
     monkeypatch.setenv("RESTIC_PASSWORD_FILE", str(room.tmp / "mat-khau"))
     monkeypatch.setenv("RESTIC_CACHE_DIR", str(room.tmp / "cache"))
     identity = ids(room)[0]
     assert forget(["--gone", identity, "--stay", "f" * 64, "--", "restic", "-r", str(room.repository)]) == 1
-    assert "should have stayed" in capsys.readouterr().err
+    assert "should have stayed" in capsys.readouterr().err and len(ids(room)) == 2
+
+
+def test_a_copy_that_somebody_deleted_stops_everything(room: Room) -> None:
+    """Its data may still be had back (`restic recover`); a prune would end that."""
+    ready(room)
+    assert plan(room, more="yes").steps
+    state = SimpleNamespace(duty="backup.integrity", verdict=Verdict.BROKEN, detail=Text("hỏng", "damaged"))
+    room.ledger.known.append(state)  # type: ignore[arg-type]
+    assert "backup.integrity" in refused(lambda: plan(room, more="yes")).what.vi
+    room.ledger.known.clear()
+    victim = ids(room)[-2]
+    (room.repository / "snapshots" / victim).unlink()
+    error = refused(lambda: plan(room, more="yes"))
+    assert victim[:8] in error.what.vi and "give_up=yes" in error.mend.vi
+
+
+def test_a_prune_that_was_killed_accuses_nobody(room: Room) -> None:
+    ready(room)
+    assert room.night()["outcome"] == "proved"
+    planned = plan(room, more="yes")
+    room.carry(planned.steps[:2])  # inventory, forget; then the process dies
+    note(room, "outcome", "backup.prune", {"args": {"place": "first"}, "outcome": "interrupted", "steps": []})
+    assert plan(room, more="yes") is not None  # the note tells whose deed it was
+    assert room.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+    assert room.look(integrity)["user"].verdict == "met" and len(removed(room.site, room.ctx())) > 3
+    assert not plan(room).steps
+
+
+def test_only_one_copy_passes_as_left_by_an_interrupted_run(room: Room) -> None:
+    ready(room)
+    began = room.now - timedelta(hours=30)
+    note(room, "outcome", "backup.run", {"args": {"set": "user"}, "outcome": "interrupted", "steps": [],
+                                         "started": stamp(began)}, began + timedelta(hours=2))
+    for minutes in (10, 20, 30):
+        room.restic("backup", "--host", "demo", "--tag", "gaccong,level=user,set=user,site=demo", "--time",
+                    f"{(began + timedelta(minutes=minutes)).astimezone():%Y-%m-%d %H:%M:%S}", str(room.www))
+    assert len(room.look(anomaly)["repository"].facts["unknown"]) == 2
 
 
 def test_a_further_place_is_thinned_by_what_the_ledger_knows_of_it(room: Room, second_template: Path) -> None:

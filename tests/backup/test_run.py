@@ -178,7 +178,7 @@ def test_a_file_that_restic_passed_over_is_a_loss(room: Room) -> None:
     plan = room.plan()
     *before, copy, _ = plan.steps
     room.carry(tuple(before))
-    room.carry((replace(copy, argv=(*copy.argv[:4], "--exclude", "b.jpg", *copy.argv[4:])),))
+    room.carry((replace(copy, argv=(*copy.argv[: (at := copy.argv.index("backup") + 1)], "--exclude", "b.jpg", *copy.argv[at:])),))
     finding = room.look(contents, "user")["user"]
     assert finding.verdict == "broken"
     assert "b.jpg" in finding.detail.vi

@@ -63,7 +63,7 @@ def _system(room: Room, ask: Ask) -> Row:
 def _mariadb(room: Room, ask: Ask) -> Row:
     server: MariaDB = ask("mariadb")
     server.sql(PORTAL_MARIADB)
-    return Row({"kind": "mariadb", "name": "tin", "database": "portal", "socket": str(server.socket), "user": "root",
+    return Row({"kind": "mariadb", "name": "tin", "database": "portal", "socket": str(server.socket), "user": "doc",
                 "queries": {"so_bai": "SELECT COUNT(*) FROM bai", "moi": "SELECT COUNT(*) FROM moi",
                             "dai": "SELECT SUM(dai) FROM bai", "anh": "SELECT HEX(anh) FROM bai WHERE id = 1"}},
                lambda: server.sql("DROP DATABASE portal"), 5)
@@ -74,7 +74,7 @@ def _postgresql(room: Room, ask: Ask) -> Row:
     psql(server, "DROP DATABASE IF EXISTS portal")
     psql(server, "CREATE DATABASE portal")
     psql(server, PORTAL_POSTGRESQL, "portal")
-    return Row({"kind": "postgresql", "name": "tin", "database": "portal", "socket": str(server.folder), "user": "postgres",
+    return Row({"kind": "postgresql", "name": "tin", "database": "portal", "socket": str(server.folder), "user": "doc",
                 "queries": {"so_bai": "SELECT count(*) FROM bai", "moi": "SELECT count(*) FROM moi",
                             "dai": "SELECT sum(dai) FROM bai", "anh": "SELECT encode(anh, 'hex') FROM bai WHERE id = 1"}},
                lambda: psql(server, "DROP DATABASE portal"), 6)

@@ -39,7 +39,7 @@ def portal(room: Room, server: Server) -> Iterator[Room]:  # noqa: F811
                "CREATE TABLE bai (id INT PRIMARY KEY, muc INT, ten VARCHAR(50), FOREIGN KEY (muc) REFERENCES muc (id)) ENGINE=InnoDB;"
                "INSERT INTO muc VALUES (1, 'Thông báo'); INSERT INTO bai SELECT seq, 1, CONCAT('bài ', seq) FROM seq_1_to_300;")
     quoted = WORD.replace("\\", "\\\\").replace("'", "\\'")
-    server.sql(f"CREATE USER sao_luu@localhost IDENTIFIED BY '{quoted}'; GRANT ALL ON *.* TO sao_luu@localhost")
+    server.sql(f"CREATE USER sao_luu@localhost IDENTIFIED BY '{quoted}'; GRANT ALL ON `cổng-tin%`.* TO sao_luu@localhost")
     (room.tmp / "mk").write_text(WORD)
     (room.tmp / "mk").chmod(0o600)
     source = {"kind": "mariadb", "name": "tin", "database": "cổng-tin", "socket": str(server.socket), "user": "sao_luu",
@@ -183,7 +183,7 @@ def test_what_cannot_be_exchanged_is_refused_before_anything_is_touched(portal: 
 
 def test_an_account_that_may_only_read_is_told(portal: Room, server: Server) -> None:
     portal.night()
-    server.sql("REVOKE ALL ON *.* FROM sao_luu@localhost; GRANT SELECT ON *.* TO sao_luu@localhost")
+    server.sql("REVOKE ALL ON `cổng-tin%`.* FROM sao_luu@localhost; GRANT SELECT ON *.* TO sao_luu@localhost")
     results = portal.carry(plan(portal).steps)
     assert not results[-1].done and "không có quyền" in results[-1].trouble.vi
     assert bases(server) == ["cổng-tin"]

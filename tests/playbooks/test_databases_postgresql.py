@@ -31,13 +31,13 @@ def sql(server: Postgres, statement: str, base: str = "postgres") -> list[Any]:
 @pytest.fixture
 def portal(room: Room, server: Postgres) -> Iterator[Room]:  # noqa: F811
     """The room with a database of the role `trang`, with a view, privileges and a setting of its own."""
-    sql(server, "CREATE ROLE trang LOGIN")
+    sql(server, "CREATE ROLE trang LOGIN; CREATE ROLE khoi_phuc LOGIN CREATEDB; GRANT trang TO khoi_phuc")
     sql(server, 'CREATE DATABASE "cổng tin" OWNER trang')
     sql(server, 'REVOKE CONNECT ON DATABASE "cổng tin" FROM PUBLIC')
     sql(server, "ALTER DATABASE \"cổng tin\" SET lock_timeout = '7s'")
     sql(server, "CREATE TABLE bai AS SELECT n AS id, 'bài ' || n AS ten FROM generate_series(1, 300) AS n; "
-                "CREATE VIEW moi AS SELECT * FROM bai WHERE id > 290; ALTER TABLE bai OWNER TO trang", "cổng tin")
-    source = {"kind": "postgresql", "name": "tin", "database": "cổng tin", "socket": str(server.folder), "user": "postgres",
+                "CREATE VIEW moi AS SELECT * FROM bai WHERE id > 290; ALTER TABLE bai OWNER TO trang; ALTER VIEW moi OWNER TO trang", "cổng tin")
+    source = {"kind": "postgresql", "name": "tin", "database": "cổng tin", "socket": str(server.folder), "user": "khoi_phuc",
               "queries": {"so_bai": "SELECT COUNT(*) FROM bai", "moi": "SELECT COUNT(*) FROM moi"}}
     sets = {"user": {"level": "user", "schedule": "30 1 * * *", "source": [source]},
             "system": {"level": "system", "schedule": "0 2 * * *", "source": [{"kind": "files", "paths": [str(room.etc)]}]}}
@@ -48,7 +48,7 @@ def portal(room: Room, server: Postgres) -> Iterator[Room]:  # noqa: F811
     finally:
         for name in bases(server):
             sql(server, f'DROP DATABASE "{name}" WITH (FORCE)')
-        sql(server, "DROP ROLE trang")
+        sql(server, "DROP ROLE khoi_phuc; DROP ROLE trang")
 
 
 def bases(server: Postgres) -> list[str]:

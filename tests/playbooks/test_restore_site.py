@@ -19,7 +19,7 @@ from ops.planning import prepare
 from playbooks.parts import notes
 from playbooks.parts import swap as part
 from playbooks.restore_site import restore_site
-from tests.backup.conftest import room, template  # noqa: F401 - fixtures
+from tests.backup.conftest import each, room, template  # noqa: F401 - fixtures
 from tests.backup.room import Room
 
 
@@ -81,7 +81,8 @@ part.swap(part.Swap(*map(Path, sys.argv[2:])))
     assert done.returncode == -9
 
 
-def test_a_defaced_site_comes_back_and_the_defaced_one_is_kept(room: Room) -> None:  # noqa: F811
+def test_a_defaced_site_comes_back_and_the_defaced_one_is_kept(each: Room) -> None:  # noqa: F811
+    room = each  # noqa: F811
     room.www.chmod(0o755)
     room.db.chmod(0o640)
     room.night()
@@ -234,6 +235,24 @@ def test_a_set_or_a_time_by_name(room: Room) -> None:  # noqa: F811
     for args in ({"set": "khac"}, {"at": "2001-01-01"}, {"set": "system", "at": room.ledger.lines[0].body["steps"][-2]["answer"]["snapshot_id"]}):
         with pytest.raises(PlanRefused):
             plan(room, **args)
+
+
+def test_what_an_open_alarm_speaks_against_is_not_put_back_unasked(room: Room) -> None:  # noqa: F811
+    pages = [room.www / f"trang-{number}.html" for number in range(20)]
+    for page in pages:
+        page.write_text(f"{page.name} " * 200)
+    room.night()
+    good = tree(room.www)
+    for page in pages:
+        page.write_bytes(os.urandom(3000))
+    assert room.night()["outcome"] == "proved"
+    bad = room.ledger.lines[1].body["steps"][-2]["answer"]["snapshot_id"]
+    named = plan(room, at=bad[:8])
+    assert "đáng ngờ" in named.title.vi and "demo#2" in named.title.vi
+    made = plan(room)
+    assert "bỏ qua bản mới hơn" in made.title.vi and bad[:8] in made.title.vi and "passed over" in made.title.en
+    assert all(result.done for result in room.carry(made.steps))
+    assert tree(room.www) == good
 
 
 def test_plan_is_stable_and_holds_no_secret(room: Room) -> None:  # noqa: F811

@@ -21,6 +21,7 @@ from ops.report import docx as as_docx
 from ops.report import json as as_json
 from ops.report import pdf as as_pdf
 from ops.report.backup_tables import amount, brief, cited, number
+from ops.report.backup_words import sentence
 from ops.report.tree import Paragraph, Table
 from ops.signing import Signer
 from ops.store import Store, open_store
@@ -238,6 +239,55 @@ def test_a_failed_drill_and_what_was_done_about_an_alarm(books: Books) -> None:
     assert "58 % số tệp đổi" in told and "đạt lại 21/11/2026 13:00" in told
     assert "Xác nhận báo động: 1 lần (1 đã chứng minh); lần cuối 21/11/2026 12:00 (noi-dung; thay giao diện)" in told
     assert "3 tệp sai nội dung" in told and document.data["verdict"] == "broken" and "Không đạt" in told
+
+
+def test_a_cleared_alarm_stands_first_and_its_copy_is_suspect(books: Books) -> None:
+    books.month(until=datetime(2026, 11, 20, tzinfo=UTC))
+    for name in SETS:
+        books.line(datetime(2026, 11, 20, 23, tzinfo=UTC), "flip", "backup.integrity", name, {
+            "verdict": "broken", "was": "met", "measures": {}, "facts": {}, "next": "",
+            "detail": {"vi": "kho sao lưu /srv/kho: mất 1 gói. Đừng xóa gì, đừng prune\n  → chạy sửa kho", "en": ""}})
+    calm, rang = (books.copy(datetime(2026, 11, 21, hour, tzinfo=UTC), "noi-dung") for hour in (0, 1))
+    one = {"evidence": rang.id, "kind": "encrypted", "says": {"vi": "54% số tệp đổi: dấu hiệu bị mã hóa", "en": ""}}
+    flip = books.line(datetime(2026, 11, 21, 2, tzinfo=UTC), "flip", "backup.anomaly", "noi-dung", {
+        "verdict": "broken", "was": "met", "measures": {}, "facts": {"alarms": [one], "cleared": []}, "next": "",
+        "detail": {"vi": "bộ noi-dung: 1 lần chạy đáng ngờ", "en": ""}})
+    assert "chưa có người xem xét" in books.minutes().data["findings"][0]
+    books.line(datetime(2026, 11, 21, 3, tzinfo=UTC), "flip", "backup.anomaly", "noi-dung", {
+        "verdict": "met", "was": "broken", "measures": {}, "next": "", "detail": {"vi": "đã có người xem xét", "en": ""},
+        "facts": {"alarms": [], "cleared": [{"by": "Trần Minh Họa", "reason": "thay giao diện", "run": rang.id,
+                                             "evidence": flip.id, "set": "noi-dung"}]}})
+    document = books.minutes()
+    first, second, *rest = document.data["findings"]
+    assert "dấu hiệu bị mã hóa" in first and "Trần Minh Họa xác nhận đã xem xét, lý do: “thay giao diện”" in first
+    assert "(noi-dung, may-chu) không đạt: kho sao lưu: mất 1 gói [" in second
+    assert not any("mất 1 gói" in one for one in rest) and "Đừng" not in words(document)
+    rows = [row[5:] for block in document.body if isinstance(block, Table) for row in block.rows if row[0] == "noi-dung"]
+    assert rows[:2] == [(f"Đáng ngờ: #{flip.seq}", f"#{rang.seq}"), ("Đạt", f"#{calm.seq}")]
+
+
+def test_what_was_never_begun_was_not_undone(books: Books) -> None:
+    books.month(until=datetime(2026, 11, 20, tzinfo=UTC))
+    for duty, args in (("backup.prune", {}), ("backup.run", {"set": "may-chu"})):
+        books.line(datetime(2026, 11, 21, tzinfo=UTC), "outcome", duty, "", {
+            "intent": 0, "args": args, "outcome": "undone", "steps": [], "proofs": [],
+            "started": stamp(datetime(2026, 11, 21, tzinfo=UTC)), "finished": "",
+            "detail": {"vi": "đến hạn nhưng chưa được duyệt\n  → gaccong approve", "en": ""}})
+    told = words(books.minutes())
+    assert "Bỏ bản sao cũ: 1 lần bị từ chối, chưa làm gì: đến hạn nhưng chưa được duyệt [#" in told
+    assert "sao lưu bộ may-chu bị từ chối: đến hạn nhưng chưa được duyệt" in told
+    assert "hoàn tác" not in told and "Ngoài ra 1 lần đến hạn bị từ chối" in told and "lần không" not in told
+
+
+@pytest.mark.parametrize(("text", "most", "plain"), [
+    ("repository: [Errno 111] Connection refused\n  → bật máy", 99, "kho sao lưu: máy chủ từ chối kết nối"),
+    ("kho /srv/a: mất 1 tệp bản sao (snapshot). Đừng xóa gì", 99, "kho chính: mất 1 tệp bản sao"),
+    ("kho rest:https://sao.luu:8000/x/: chậm", 99, "kho sao lưu: chậm"),
+    ("lần chạy bình thường (0.5% đổi); bản kết xuất bị mã hóa không nhận ra", 50, "lần chạy bình thường (0,5% đổi)"),
+    ("một hai ba bốn năm sáu", 16, "một hai ba bốn …"), ("restic 0.14.0 xem an-binh#12", 99, "restic 0.14.0 xem #12"),
+    ("4/5 tệp, 22/11/2026", 99, "4/5 tệp, 22/11/2026"), ("", 9, "")])
+def test_words_of_programs_become_words_of_a_paper(text: str, most: int, plain: str) -> None:
+    assert sentence(text, most, {"/srv/a": "chính"}, SITE) == plain
 
 
 def test_a_drill_that_is_only_repeated_is_counted_once(books: Books) -> None:
