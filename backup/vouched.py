@@ -200,13 +200,16 @@ def _brought(site: Site, ctx: Context, place: str) -> set[str]:
     return found
 
 
-def absent(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = FIRST) -> list[str]:
-    """Snapshots that a place must hold by the ledger, that it does not list, and that no change of ours took away."""
+def absent(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = FIRST, known: Iterable[str] = ()) -> list[str]:
+    """Snapshots that a place must hold by the ledger, that it does not list, and that no change of ours took away.
+
+    known: ids of more whose going is explained.
+    """
     if place == FIRST:
         at = ctx.settings.places()[place].repository
         wanted = {one for copy in proved(site, ctx) if copy.repository == at for one in (copy.snapshot, *copy.streams.values())}
     else:
         wanted = _brought(site, ctx, place)
-    fine = {found.id for found in listed} | removed(site, ctx, place)
+    fine = {found.id for found in listed} | removed(site, ctx, place) | set(known)
     short = {one[:_SHORT] for one in fine}
     return sorted(one for one in wanted if one not in fine and not (len(one) < 64 and one[:_SHORT] in short))

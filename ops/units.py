@@ -214,7 +214,7 @@ OOMScoreAdjust=300
 # Chỉ ghi được vào sổ và các kho; mọi nơi khác chỉ đọc. Thiếu kho (dấu -) thì gaccong tự báo, việc khác vẫn chạy.
 # (May write to the ledger and the repositories only. Of a missing repository gaccong itself tells; the rest goes on.)
 ProtectSystem=strict
-ReadWritePaths={" ".join((word(schedule.state), *(_paths((path,), "-") for path in schedule.repositories)))}
+ReadWritePaths={" ".join((word(schedule.state), *(_paths((path,), "-") for path in schedule.repositories), *(map(str, _SHARED_TEMPORARY) if shared else ())))}
 ProtectHome=read-only
 {temporary}
 {_HARD}{_rooms(schedule)}{_LEFT_OUT}"""

@@ -135,7 +135,7 @@ def _refuse_loss(site: Site, ctx: Context, held: Holding, repository: Repository
     listed = [*held.strangers, *held.young, *(found for lot in held.lots for found in lot.snapshots)]
     path = inventory.path_of(ctx.home, repository.at)
     ours = inventory.going(path) | accepted
-    gone = [one for one in absent(site, ctx, listed, place) if one not in ours]
+    gone = absent(site, ctx, listed, place, ours)
     kept = inventory.load(path)
     missed = [name for name in (kept.missed if kept else ()) if name.removeprefix("snapshots/") not in ours]
     if place == FIRST and not gone and not missed:

@@ -95,7 +95,7 @@ def _alarms(facts: BackupFacts) -> list[str]:
 
 def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[str]:
     """Each breach once, from its transition on; what broke for several sets within a minute is one breach."""
-    found: dict[tuple[str, str, str], tuple[list[str], Look, Look | None]] = {}
+    found: dict[tuple[str, str, str, bool], tuple[list[str], Look, Look | None]] = {}
     for duty in duties:
         for subject, looks in facts.of(duty).items():
             was: Verdict | None = None
@@ -103,7 +103,7 @@ def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[str]:
                 begins = look.verdict is Verdict.BROKEN and was is not Verdict.BROKEN
                 if begins and not _never(facts, look) and not look.facts.get("alarms"):
                     mended = next((one for one in looks if one.time > look.time and one.verdict is Verdict.MET), None)
-                    key = duty, human(look.time), look.detail.replace(f"bộ {subject}", "bộ")
+                    key = duty, human(look.time), look.detail.replace(f"bộ {subject}", "bộ"), mended is None
                     found.setdefault(key, ([], look, mended))[0].append(_called(subject))
                 was = look.verdict
     return [_breach(facts, *one) for one in found.values()]

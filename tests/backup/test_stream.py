@@ -22,7 +22,7 @@ from ops.model import Host
 from ops.planning import prepare
 from tests.accounts.servers import Sshd
 from tests.backup.dumps import command, drill, give, in_background, note, ours, processes, stream, streamed, until
-from tests.backup.room import Room
+from tests.backup.room import NEWER, Room
 from tests.backup.servers import PORTAL_MARIADB, MariaDB, psql
 from tests.postgres import Postgres
 
@@ -80,11 +80,11 @@ def test_the_rest_of_the_set_is_copied_and_the_proof_tells(room: Room) -> None:
 HALF = "i=0; while [ $i -lt 200 ]; do echo 'INSERT một dòng dữ liệu khá dài để có gì mà chép';i=$((i+1)); done; : > {flag}; sleep {s}; echo -- HẾT"
 
 
-@pytest.mark.parametrize("victim", ["pump", "restic", "dump", "relay"])
+@pytest.mark.parametrize(("each", "victim"), [(program, victim) for program in ("restic", NEWER)
+                                              for victim in ("pump", "restic", "dump", "relay")
+                                              if (program, victim) != ("restic", "relay")], indirect=["each"])
 def test_killed_in_the_middle(each: Room, victim: str) -> None:
     """kill -9 while half of the dump is in restic: nothing is saved, nobody lives on, the next night works."""
-    if victim == "relay" and each.program == "restic":
-        pytest.skip("restic 0.14 has no relay")
     flag, mark = each.tmp / "giua", f"9{random.randrange(10**6)}.5"
     give(each, command("sh", "-c", HALF.format(flag=flag, s=mark), ends_with="-- HẾT"))
     words = {"pump": ("-m\0backup.stream", str(each.repository)), "restic": (f"-r\0{each.repository}\0backup",),

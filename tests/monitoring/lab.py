@@ -26,17 +26,21 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_GIVEN: set[int] = set()
+
 
 def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    """A port that was free a moment ago, on both families."""
-    for _ in range(50):
+    """A port that was free a moment ago, on both families, and that nobody here was given before."""
+    for _ in range(200):
         with socket.socket(socket.AF_INET6) as six, socket.socket(socket.AF_INET) as four:
             six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             six.bind(("::1", 0))
             port = int(six.getsockname()[1])
             with contextlib.suppress(OSError):
                 four.bind(("127.0.0.1", port))
-                return port
+                if port not in _GIVEN:
+                    _GIVEN.add(port)
+                    return port
     raise RuntimeError("no free port")
 
 

@@ -243,11 +243,11 @@ def test_a_failed_drill_and_what_was_done_about_an_alarm(books: Books) -> None:
 
 def test_a_cleared_alarm_stands_first_and_its_copy_is_suspect(books: Books) -> None:
     books.month(until=datetime(2026, 11, 20, tzinfo=UTC))
+    calm, rang = (books.copy(datetime(2026, 11, 21, hour, tzinfo=UTC), "noi-dung") for hour in (0, 1))
     for name in SETS:
-        books.line(datetime(2026, 11, 20, 23, tzinfo=UTC), "flip", "backup.integrity", name, {
+        books.line(datetime(2026, 11, 21, 1, 30, tzinfo=UTC), "flip", "backup.integrity", name, {
             "verdict": "broken", "was": "met", "measures": {}, "facts": {}, "next": "",
             "detail": {"vi": "kho sao lưu /srv/kho: mất 1 gói. Đừng xóa gì, đừng prune\n  → chạy sửa kho", "en": ""}})
-    calm, rang = (books.copy(datetime(2026, 11, 21, hour, tzinfo=UTC), "noi-dung") for hour in (0, 1))
     one = {"evidence": rang.id, "kind": "encrypted", "says": {"vi": "54% số tệp đổi: dấu hiệu bị mã hóa", "en": ""}}
     flip = books.line(datetime(2026, 11, 21, 2, tzinfo=UTC), "flip", "backup.anomaly", "noi-dung", {
         "verdict": "broken", "was": "met", "measures": {}, "facts": {"alarms": [one], "cleared": []}, "next": "",
@@ -260,7 +260,7 @@ def test_a_cleared_alarm_stands_first_and_its_copy_is_suspect(books: Books) -> N
     document = books.minutes()
     first, second, *rest = document.data["findings"]
     assert "dấu hiệu bị mã hóa" in first and "Trần Minh Họa xác nhận đã xem xét, lý do: “thay giao diện”" in first
-    assert "(noi-dung, may-chu) không đạt: kho sao lưu: mất 1 gói [" in second
+    assert "(may-chu, noi-dung) không đạt: kho sao lưu: mất 1 gói [" in second
     assert not any("mất 1 gói" in one for one in rest) and "Đừng" not in words(document)
     rows = [row[5:] for block in document.body if isinstance(block, Table) for row in block.rows if row[0] == "noi-dung"]
     assert rows[:2] == [(f"Đáng ngờ: #{flip.seq}", f"#{rang.seq}"), ("Đạt", f"#{calm.seq}")]
