@@ -43,7 +43,6 @@ def main(arguments: list[str] | None = None) -> int:
     code, summary, said = _run(words, parent, given.at)
     if parent and not summary and any(sign in said.lower() for sign in _GONE):
         code, summary, said = _run(words, "", given.at)
-    sys.stderr.write(said)
     made = str(summary.get("snapshot_id", ""))
     if len(made) == _WHOLE:
         _keep(given.note, made)
@@ -72,14 +71,17 @@ def _run(words: list[str], parent: str, at: str) -> tuple[int, dict[str, Any], s
     summary: dict[str, Any] = {}
     said = _Errors(process.stderr)
     assert process.stdout is not None
-    for line in process.stdout:
-        body = _object(line)
-        if body.get("message_type") == "summary":
-            summary = body
-        else:
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-    code = process.wait()
+    try:
+        for line in process.stdout:
+            body = _object(line)
+            if body.get("message_type") == "summary":
+                summary = body
+            else:
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+        code = process.wait()
+    except KeyboardInterrupt:  # the whole group was told to stop: restic takes its lock away first
+        return process.wait() or 130, {}, said.text()
     told = str(summary.get("snapshot_id", ""))
     if told and len(told) < _WHOLE:
         new = [name for name in _names(at) - before if name.startswith(told)]
@@ -88,7 +90,7 @@ def _run(words: list[str], parent: str, at: str) -> tuple[int, dict[str, Any], s
 
 
 class _Errors:
-    """Standard error, read beside standard output so that neither fills up; the first and last of it are kept."""
+    """Standard error, handed on as it comes (a time limit must not swallow the reason); first and last of it are kept."""
 
     def __init__(self, stream: Any) -> None:
         import threading
@@ -100,6 +102,7 @@ class _Errors:
 
     def _read(self) -> None:
         while chunk := os.read(self._stream.fileno(), 1 << 16):
+            os.write(2, chunk)
             self._kept += chunk
             if len(self._kept) > 1 << 20:
                 del self._kept[1 << 18 : -(1 << 18)]

@@ -122,9 +122,10 @@ def trouble_of(result: Result, repository: str) -> ResticTrouble:
 def explain(step: Step, result: Result) -> Text | None:
     """What a failed step of a change means when it was restic that failed; None when it was something else."""
     words = step.argv
-    if "-r" not in words or result.code == STOPPED:
+    named = next((name for name in ("-r", "--at") if name in words), "")
+    if not named or result.code == STOPPED:
         return None
-    trouble = trouble_of(result, words[words.index("-r") + 1])
+    trouble = trouble_of(result, words[words.index(named) + 1])
     if trouble.kind == "unknown":
         return None
     return say("{vi}. → {mend_vi}", "{en}. → {mend_en}", vi=trouble.what.vi, en=trouble.what.en,

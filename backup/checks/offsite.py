@@ -174,10 +174,10 @@ def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], p
                    s=", ".join(missing), **called)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
     if seen.damage is not None:
-        text = say("kho {n} liệt kê đủ bản sao, nhưng: {vi_}; không chắc lấy lại được. Nếu người quản kho đã tự dọn: thêm "
-                   "give_up=yes; nếu không: dời kho hỏng đi rồi chép lại từ đầu",
-                   "place {n} lists the copies, but: {en_}; they may not restore. If its keeper pruned it: add give_up=yes; "
-                   "if not: move the damaged repository away and copy anew", vi_=seen.damage.vi, en_=seen.damage.en, n=seen.name)
+        text = say("kho {n} liệt kê đủ bản sao, nhưng: {vi_}; không chắc lấy lại được. Nếu người quản kho đã tự dọn, hoặc "
+                   "sau khi đã dời kho hỏng đi để chép lại từ đầu: thêm give_up=yes",
+                   "place {n} lists the copies, but: {en_}; they may not restore. If its keeper pruned it, or once "
+                   "the damaged repository was moved away to copy anew: add give_up=yes", vi_=seen.damage.vi, en_=seen.damage.en, n=seen.name)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
     if (proof and waiting) or waiting > 2 * longest:
         text = say("kho {n}: bản mới nhất chưa sang, đã chờ {h} giờ (tối đa {m})",

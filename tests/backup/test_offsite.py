@@ -101,6 +101,27 @@ def test_a_listing_without_its_data_is_no_copy(room: Room, second_template: Path
     assert found["3-2-1"].verdict != "met"
     assert act(room, copy, [offsite], place="xa")["outcome"] != "proved"  # nor does the next night make it good
     assert act(room, copy, [offsite], place="xa", give_up="yes")["outcome"] == "undone"  # restic check says no
+    second.rename(room.tmp / "hong")
+    placed(second_template, second)
+    body = act(room, copy, [offsite], place="xa", give_up="yes")
+    assert body["outcome"] == "proved", [step.get("trouble") for step in body["steps"]] + body["proofs"]
+
+
+def test_where_objects_cannot_be_reached_restic_checks_once_a_week(
+        room: Room, second_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "objects_of", lambda ctx, repository: None)  # as over sftp and S3
+    second = Path(placed(second_template, room.tmp / "kho2"))
+    with_second(room, str(second))
+    past(room, [1])
+    act(room, copy, place="xa")
+    assert room.look(offsite)["xa"].verdict == "met"
+    for one in (second / "data").rglob("*"):
+        if one.is_file():
+            one.unlink()
+    assert room.look(offsite)["xa"].verdict == "met"  # not looked at again so soon
+    room.now += timedelta(days=8)
+    assert room.look(offsite)["xa"].detail.vi.startswith("kho xa liệt kê đủ bản sao, nhưng")
+    assert room.look(offsite)["xa"].verdict == "broken"
 
 
 def test_what_the_keeper_of_a_place_pruned_can_be_accepted(room: Room, second_template: Path) -> None:
