@@ -88,7 +88,7 @@ def test_facts_of_recorded_answers() -> None:
     said = {
         "packages": "ii \tnginx\t1.22\nhi \tphp8.2\t8.2.1\nrc \tcu\t1\nii \tlibc6:amd64\t2.36\n",
         "automatic": "Package: libc6\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: php8.2\nAuto-Installed: 0\n",
-        "sources": "deb https://ten:mat-khau@kho.test/debian stable main\nURIs: https://deb.test/\n",
+        "sources": "deb https://ten:mat-khau@kho.test/goi stable main\nURIs: https://kho-khac.test/\n",
         "users": "root:x:0:0:root:/root:/bin/bash\nxa:$6$muoi$bam:1000:1000::/home/xa:/bin/sh\nhỏng\n",
         "groups": "sudo:x:27:xa,ban\n", "architectures": "amd64\n", "foreign": "i386\n",
         "enabled": "multi-user.target.wants/nginx.service\t/lib/x\ntimers.target.wants/sao.timer\t/etc/x\ntat.service\t/dev/null\n"
@@ -98,7 +98,7 @@ def test_facts_of_recorded_answers() -> None:
     told, unknown = machine.facts(said)
     assert told["packages"] == {"nginx": "1.22", "php8.2": "8.2.1", "libc6:amd64": "2.36"}
     assert told["held"] == ["php8.2"] and told["manual"] == ["nginx", "php8.2"]
-    assert told["sources"][0] == "deb https://***@kho.test/debian stable main" and "mat-khau" not in json.dumps(told)
+    assert told["sources"][0] == "deb https://***@kho.test/goi stable main" and "mat-khau" not in json.dumps(told)
     assert told["users"][1] == ["xa", 1000, 1000, "/home/xa", "/bin/sh"] and "$6$" not in json.dumps(told)
     assert told["groups"] == [["sudo", 27, ["xa", "ban"]]] and told["architectures"] == ["amd64", "i386"]
     assert (told["enabled"], told["timers"], told["masked"]) == (["nginx.service"], ["sao.timer"], ["tat.service"])
