@@ -72,6 +72,11 @@ class BaseSource(Strict):
     kind: str
     host: str = "here"
 
+    @property
+    def far(self) -> bool:
+        """True for what lies on another machine."""
+        return self.host != "here"
+
     def live(self) -> tuple[Path, ...]:
         """Paths that are copied where they lie."""
         return ()

@@ -25,6 +25,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from backup.servers.database import Database
 from backup.servers.dumping import COUNT_SECONDS, STREAM_SECONDS, Dumping, SourceTrouble, value_of
 from backup.servers.intake import PASSWORD, Intake, IntakeBroken, open_intake, version_of
 from backup.source import PART_DONE, write_note
@@ -52,7 +53,8 @@ class Origin:
         return self.runner.run(replace(command, cwd=Path("/")))
 
     def ask(self, sql: str, *, ours: bool = False) -> list[str]:
-        """The answer to one statement. Raises SourceTrouble."""
+        """The answer to one statement of a database. Raises SourceTrouble."""
+        assert isinstance(self.source, Database), self.source.kind
         result = self.run(replace(self.source.ask(sql, self.password, ours=ours), timeout=COUNT_SECONDS))
         if not result.ok:
             raise SourceTrouble(failure(self.source, result))
@@ -61,6 +63,10 @@ class Origin:
     def look(self, sql: str) -> list[str]:
         """The answer to a statement of this program's own, which nothing in the database may bend. Raises SourceTrouble."""
         return self.ask(sql, ours=True)
+
+    def facts(self) -> dict[str, Any]:
+        """What the note tells of a database. Raises SourceTrouble."""
+        return self.source.look(self.look) if isinstance(self.source, Database) else {}
 
     def tool(self) -> str:
         """The dump program's version, in its own words."""
@@ -78,8 +84,10 @@ class Origin:
         """
         found: dict[str, Any] = {}
         wrong: list[str] = []
+        if not isinstance(self.source, Database) or not self.source.counted:
+            return found, wrong
         try:
-            strong = self.source.too_strong(self.look) if self.source.counted else ""
+            strong = self.source.too_strong(self.look)
         except SourceTrouble as trouble:
             strong = str(trouble)
         if strong:
@@ -159,7 +167,7 @@ def carry(origin: Origin, flow: Flow, note: dict[str, Any]) -> str:
     source = origin.source
     try:
         note["program"] = origin.tool()
-        note |= source.look(origin.look)
+        note |= origin.facts()
         note["_before"], note["_wrong"] = origin.counts()
         command = replace(source.dump(origin.password), sink=flow.take, timeout=STREAM_SECONDS)
         return fault(source, origin.run(command), flow)
@@ -174,7 +182,7 @@ def after(origin: Origin, note: dict[str, Any]) -> None:
     before, wrong = note.pop("_before"), note.pop("_wrong")
     try:
         found, more = origin.counts()
-        later = origin.source.look(origin.look)
+        later = origin.facts()
     except (SourceTrouble, GaccongError) as error:
         found, more, later = {}, [str(error)], {}
     note["counts"] = {name: [before[name], found[name]] for name in before if name in found}

@@ -1,7 +1,7 @@
 """What the kinds have in common whose copy is a dump: MariaDB, PostgreSQL, any command.
 
-A kind says how the dump is made and asked about (`dump`, `ask`, `look`), by which last line it is known to be whole
-(`marker`), and how it is rehearsed (`rehearse`). `backup.stream` carries it into the repository.
+A kind says how the dump is made (`dump`), by which last line it is known to be whole (`marker`), and how it is rehearsed
+(`rehearse`); a database also how it is asked (`backup.servers.database`). `backup.stream` carries it into the repository.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -86,41 +87,21 @@ class Dumping(BaseSource):
         return 1
 
     @property
-    def counted(self) -> Mapping[str, str]:
-        """The site's own counting queries."""
-        return {}
-
-    @property
     def login(self) -> str:
         """The reference of the password, or ""."""
         return ""
 
+    @abstractmethod
     def dump(self, password: bytes) -> Command:
         """The command whose standard output is the dump."""
-        raise NotImplementedError
-
-    def ask(self, sql: str, password: bytes, *, ours: bool = False) -> Command:
-        """The command that runs one statement and prints its rows. ours: of this program, not one of the site's queries."""
-        raise NotImplementedError
-
-    def too_strong(self, ask: Ask) -> str:
-        """Why this account must not run the site's queries, with the mend; "" when it may.
-
-        A counted table may be a view over the site owner's function, which runs with the powers of whoever counts.
-        """
-        return ""
-
-    def look(self, ask: Ask) -> dict[str, Any]:
-        """What the note tells of the database; `tables` is a list of names."""
-        return {}
 
     def hint(self, code: int, said: str) -> str:
         """A cause in plain words for a failure of the kind's programs, or ""."""
         return ""
 
+    @abstractmethod
     def rehearse(self, copy: Restored, note: Mapping[str, Any]) -> Iterable[Text]:
         """Loads the restored dump somewhere and says what is wrong with it."""
-        raise NotImplementedError
 
     def streams(self) -> tuple[str, ...]:
         """The dump's name."""

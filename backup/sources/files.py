@@ -44,10 +44,12 @@ def fetching(desk: Desk, host: str, label: str, paths: Iterable[Path], exclude: 
     return Step(why, argv, secrets=secrets_of(way), expect=(0, PART_DONE), keep=True, timeout=_SECONDS)
 
 
-def refuse_globs(paths: Iterable[Path]) -> None:
-    """rsync would read these signs in a far path as patterns."""
+def refuse_unfit(paths: Iterable[Path], *, far: bool) -> None:
+    """Every path is absolute and not the whole machine; rsync would read some signs in a far one as patterns."""
     for path in paths:
-        if _GLOB.search(str(path)):
+        if not path.is_absolute() or path == Path("/"):
+            raise fault("đường dẫn {p} phải đầy đủ và không phải /", "path {p} must be absolute and not /", p=path)
+        if far and _GLOB.search(str(path)):
             raise fault("đường dẫn {p} trên máy khác không được có ký tự * ? [ \\",
                         "path {p} on another machine must not hold * ? [ or a backslash", p=path)
 
@@ -66,21 +68,13 @@ class Source(BaseSource):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        for path in self.paths:
-            if not path.is_absolute() or path == Path("/"):
-                raise fault("đường dẫn {p} phải đầy đủ và không phải /", "path {p} must be absolute and not /", p=path)
+        refuse_unfit(self.paths, far=self.far)
         for pattern in self.exclude:
             inside = any(pattern.startswith(f"{path}/") for path in self.paths)
             if pattern.startswith("/") and not inside:
                 raise fault("mục loại trừ {p} không nằm trong paths nào", "exclusion {p} lies below none of the paths",
                             p=pattern)
-        if self._far:
-            refuse_globs(self.paths)
         return self
-
-    @property
-    def _far(self) -> bool:
-        return self.host != "here"
 
     @property
     def _label(self) -> str:
@@ -88,29 +82,29 @@ class Source(BaseSource):
 
     def live(self) -> tuple[Path, ...]:
         """The paths themselves; none of another machine's."""
-        return () if self._far else self.paths
+        return () if self.far else self.paths
 
     def excluded(self) -> tuple[str, ...]:
         """Each bare name anchored below each path, so that it cannot touch the stage or another source.
 
         Of another machine nothing: rsync left it out already.
         """
-        if self._far:
+        if self.far:
             return ()
         made = [below(str(path), pattern) for pattern in self.exclude for path in self.paths]
         return tuple(dict.fromkeys(made))
 
     def staged(self) -> tuple[str, ...]:
         """Of another machine: the mirror and its note."""
-        return (self._label, f"{self._label}.note.json") if self._far else ()
+        return (self._label, f"{self._label}.note.json") if self.far else ()
 
     def stage(self, desk: Desk) -> list[Step]:
         """Of another machine: one step that makes the mirror as its files are."""
-        return [fetching(desk, self.host, self._label, self.paths, self.exclude)] if self._far else []
+        return [fetching(desk, self.host, self._label, self.paths, self.exclude)] if self.far else []
 
     def examine(self, copy: Restored) -> Iterable[Text]:
         """Each path must be there again, and hold something."""
-        root = copy.stage / self._label if self._far else copy.root
+        root = copy.stage / self._label if self.far else copy.root
         for path in self.paths:
             there = root / path.relative_to("/")
             if not there.exists():

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from backup.servers.dumping import COUNT_SECONDS, Ask, Dumping
-from backup.source import Name, Restored
-from ops import Command, Reference, Secret, Text, fault
+from backup.servers.database import Database
+from backup.servers.dumping import COUNT_SECONDS, Ask
+from backup.source import Restored
+from ops import Command, Secret, Text
 
 _LOGIN = "GACCONG_LOGIN"
 _DATABASE = r"^[^-/\\.\x00-\x1f`][^/\\.\x00-\x1f`]{0,63}$"
@@ -29,53 +30,41 @@ _HARMLESS = {"USAGE", "SELECT", "SHOW VIEW", "TRIGGER", "EVENT", "LOCK TABLES", 
              "SHOW CREATE ROUTINE", "BINLOG MONITOR", "REPLICATION CLIENT", "SLAVE MONITOR", "REPLICA MONITOR"}
 """What an account may hold on the whole server and still count. TRIGGER and EVENT only tell in a dump: a function makes none."""
 _WHOLE_ENGINES = ("", "InnoDB", "VIEW", "SEQUENCE")
+_ABSENT = "máy đó thiếu mariadb-client (mariadb-client is missing there) → apt-get install mariadb-client"
+_HINTS = (
+    ("insufficient privileges to SHOW CREATE", "tài khoản không đọc được thủ tục của người khác: GRANT SELECT ON mysql.proc, hoặc "
+     "dùng tài khoản sao lưu riêng (the account may not read others' routines: grant that, or use an account for backups)"),
+    ("unknown option '--sandbox'", "mariadb-client quá cũ, không có --sandbox: nâng cấp gói mariadb-client (mariadb-client is too old "
+     "and has no --sandbox: upgrade that package)"),
+    ("1045", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
+    ("1698", "tài khoản này chỉ vào được bằng người dùng hệ thống; đặt `user_here` (this account needs its system user: set `user_here`)"),
+    ("1044", "tài khoản không có quyền trên cơ sở dữ liệu (the account has no right to the database)"),
+    ("1049", "không có cơ sở dữ liệu này (there is no such database)"),
+    ("2002", "không kết nối được: máy chủ cơ sở dữ liệu chưa chạy hoặc sai socket (no connection: server down or wrong socket)"),
+    ("2003", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("2013", "mất kết nối giữa chừng (the connection was lost midway)"),
+    ("1969", "truy vấn đếm quá lâu (a counting query took too long)"),
+    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
+)
 
 
-class Source(Dumping):
-    """database: its name. socket, or address and port: where the server listens; unsaid, the client's own default.
-
-    user, password: of the database; unsaid, the system's user by its socket. queries: name -> SELECT that gives a number.
-    restore_user, restore_password: who may write, for putting it back in place; unsaid, the same user.
-    """
+class Source(Database):
+    """As every database. lock_tables: hold writers off while the dump is made."""
 
     kind: Literal["mariadb"]
     database: Annotated[str, Field(pattern=_DATABASE)]
-    socket: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
-    address: Annotated[str, Field(pattern=r"^[\w.:-]*$")] = ""
     port: Annotated[int, Field(ge=1, le=65535)] = 3306
-    user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
-    password: Reference | None = None
-    restore_user: Annotated[str, Field(pattern=r"^[^\x00-\x1f]*$")] = ""
-    restore_password: Reference | None = None
     lock_tables: bool = False
-    queries: dict[Name, str] = {}
 
     programs: ClassVar[tuple[tuple[str, str], ...]] = (("mariadb-dump", "mariadb-client"), ("mariadbd", "mariadb-server-core"))
+    hints = _HINTS
+    absent = _ABSENT
     tool: ClassVar[tuple[str, ...]] = ("mariadb-dump", "--version")
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.socket and self.address:
-            raise fault("chỉ đặt `socket` hoặc `address`, không đặt cả hai", "set `socket` or `address`, not both")
-        if self.user_here and self.password:
-            raise fault("`user_here` vào bằng người dùng hệ thống, không dùng `password`",
-                        "`user_here` logs in as a system user and takes no `password`")
-        return self
 
     @property
     def marker(self) -> str:
         """mariadb-dump's last line."""
         return "-- Dump completed"
-
-    @property
-    def counted(self) -> Mapping[str, str]:
-        """The site's queries."""
-        return self.queries
-
-    @property
-    def login(self) -> str:
-        """The password's reference."""
-        return self.password or ""
 
     def dump(self, password: bytes) -> Command:
         """All of the database: tables, views, routines, triggers, events; binary columns as hexadecimal digits."""
@@ -102,10 +91,6 @@ class Source(Dumping):
         loose = sorted(name for name, kind, engine in found if "TABLE" in kind and engine not in _WHOLE_ENGINES)
         return {"server": server[1], "charset": server[2], "collation": server[3], "loose": loose,
                 "tables": sorted(name for name, _, _ in found)}
-
-    def hint(self, code: int, said: str) -> str:
-        """What MariaDB's error numbers mean for the person on duty."""
-        return next((words for sign, words in _HINTS if sign in said), _ABSENT if code == 127 else "")
 
     def rehearse(self, copy: Restored, note: Mapping[str, Any]) -> Iterable[Text]:
         """Loads the dump into a MariaDB of our own and counts."""
@@ -167,19 +152,3 @@ _TOO_STRONG = (
     "database owner's code would run with it; make a read-only account, set `user` and `password`): "
     "CREATE USER sao_luu@localhost IDENTIFIED BY '…'; GRANT SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES ON `{base}`.* TO "
     "sao_luu@localhost; GRANT SELECT ON mysql.proc TO sao_luu@localhost;")
-_ABSENT = "máy đó thiếu mariadb-client (mariadb-client is missing there) → apt-get install mariadb-client"
-_HINTS = (
-    ("insufficient privileges to SHOW CREATE", "tài khoản không đọc được thủ tục của người khác: GRANT SELECT ON mysql.proc, hoặc "
-     "dùng tài khoản sao lưu riêng (the account may not read others' routines: grant that, or use an account for backups)"),
-    ("unknown option '--sandbox'", "mariadb-client quá cũ, không có --sandbox: nâng cấp gói mariadb-client (mariadb-client is too old "
-     "and has no --sandbox: upgrade that package)"),
-    ("1045", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
-    ("1698", "tài khoản này chỉ vào được bằng người dùng hệ thống; đặt `user_here` (this account needs its system user: set `user_here`)"),
-    ("1044", "tài khoản không có quyền trên cơ sở dữ liệu (the account has no right to the database)"),
-    ("1049", "không có cơ sở dữ liệu này (there is no such database)"),
-    ("2002", "không kết nối được: máy chủ cơ sở dữ liệu chưa chạy hoặc sai socket (no connection: server down or wrong socket)"),
-    ("2003", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
-    ("2013", "mất kết nối giữa chừng (the connection was lost midway)"),
-    ("1969", "truy vấn đếm quá lâu (a counting query took too long)"),
-    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
-)

@@ -7,15 +7,15 @@ superuser: a table that is counted may be a view, and its function's commands wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from backup.servers.dumping import COUNT_SECONDS, Ask, Dumping
-from backup.source import Name, Restored
-from ops import Command, Reference, Secret, Text, fault
+from backup.servers.database import Database
+from backup.servers.dumping import COUNT_SECONDS, Ask
+from backup.source import Restored
+from ops import Command, Secret, Text
 
-_PLAIN = r"^[^\x00-\x1f]*$"
 OURS = "-c search_path=pg_catalog -c role=none"
 """Server settings of a connection that asks our own questions: no function or operator of the database's can slip in."""
 TABLES = """SELECT pg_catalog.encode(pg_catalog.convert_to(n.nspname || '.' || c.relname, 'UTF8'), 'hex')
@@ -32,51 +32,37 @@ _LOOK = f"""SELECT 'tables', found.* FROM ({TABLES}) AS found UNION ALL
  SELECT 'roles', {_HEX.format("rolname")} FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_' UNION ALL
  SELECT 'extensions', {_HEX.format("extname")} FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' UNION ALL
  SELECT 'server', {_HEX.format("pg_catalog.current_setting('server_version')")}"""  # noqa: S608 - constants
+_ABSENT = "máy đó thiếu postgresql-client (postgresql-client is missing there) → apt-get install postgresql-client"
+_HINTS = (
+    ("password authentication failed", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
+    ("no password supplied", "máy chủ đòi mật khẩu: đặt `password` hoặc `user_here` (a password is wanted: set `password` or `user_here`)"),
+    ("Peer authentication failed", "đặt `user_here` là người dùng hệ thống của tài khoản này (set `user_here` to this account's system user)"),
+    ("server version mismatch", "pg_dump cũ hơn máy chủ; cài postgresql-client cùng phiên bản (pg_dump is older than the server: install its client)"),
+    ("role \"", "không có tài khoản cơ sở dữ liệu này (there is no such database user)"),
+    ("database \"", "không có cơ sở dữ liệu này (there is no such database)"),
+    ("could not connect", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("connection to server", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
+    ("statement timeout", "truy vấn đếm quá lâu (a counting query took too long)"),
+    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
+)
 
 
-class Source(Dumping):
-    """database: its name. socket: the folder of the server's socket; or address and port. user, password: of the
-    database. queries: name -> SELECT that gives one number. restore_user, restore_password: who may write, for putting
-    it back in place; unsaid, the same user.
-    """
+class Source(Database):
+    """As every database; `socket` is the folder of the server's socket."""
 
     kind: Literal["postgresql"]
-    database: Annotated[str, Field(min_length=1, max_length=63, pattern=_PLAIN)]
-    socket: Annotated[str, Field(pattern=r"^(/.*)?$")] = ""
-    address: Annotated[str, Field(pattern=r"^[\w.:-]*$")] = ""
+    database: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00-\x1f]*$")]
     port: Annotated[int, Field(ge=1, le=65535)] = 5432
-    user: Annotated[str, Field(pattern=_PLAIN)] = ""
-    password: Reference | None = None
-    restore_user: Annotated[str, Field(pattern=_PLAIN)] = ""
-    restore_password: Reference | None = None
-    queries: dict[Name, str] = {}
 
     programs: ClassVar[tuple[tuple[str, str], ...]] = (("pg_dump", "postgresql-client"),)
+    hints = _HINTS
+    absent = _ABSENT
     tool: ClassVar[tuple[str, ...]] = ("pg_dump", "--version")
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Self:
-        if self.socket and self.address:
-            raise fault("chỉ đặt `socket` hoặc `address`, không đặt cả hai", "set `socket` or `address`, not both")
-        if self.user_here and self.password:
-            raise fault("`user_here` vào bằng người dùng hệ thống, không dùng `password`",
-                        "`user_here` logs in as a system user and takes no `password`")
-        return self
 
     @property
     def marker(self) -> str:
         """pg_dump's last line of its own."""
         return "-- PostgreSQL database dump complete"
-
-    @property
-    def counted(self) -> Mapping[str, str]:
-        """The site's queries."""
-        return self.queries
-
-    @property
-    def login(self) -> str:
-        """The password's reference."""
-        return self.password or ""
 
     def dump(self, password: bytes) -> Command:
         """All of the database as SQL."""
@@ -101,10 +87,6 @@ class Source(Dumping):
             kind, _, name = line.partition("\t")
             found.setdefault(kind, []).append(bytes.fromhex(name).decode("utf-8", "replace"))
         return {**{kind: sorted(names) for kind, names in found.items()}, "server": "".join(found["server"])}
-
-    def hint(self, code: int, said: str) -> str:
-        """What libpq's words mean for the person on duty."""
-        return next((words for sign, words in _HINTS if sign in said), _ABSENT if code == 127 else "")
 
     def rehearse(self, copy: Restored, note: Mapping[str, Any]) -> Iterable[Text]:
         """Loads the dump into a PostgreSQL of our own and counts."""
@@ -139,16 +121,3 @@ _TOO_STRONG = (
     "the whole server, and the database owner's code would run with it; make a read-only account, set `user` and `password`, "
     "drop `user_here`): CREATE ROLE sao_luu LOGIN PASSWORD '…'; GRANT pg_read_all_data TO sao_luu; (PostgreSQL 14+; cũ hơn thì "
     "dùng tài khoản của chính trang web — older: use the site's own account)")
-_ABSENT = "máy đó thiếu postgresql-client (postgresql-client is missing there) → apt-get install postgresql-client"
-_HINTS = (
-    ("password authentication failed", "sai tài khoản hoặc mật khẩu cơ sở dữ liệu (wrong database user or password)"),
-    ("no password supplied", "máy chủ đòi mật khẩu: đặt `password` hoặc `user_here` (a password is wanted: set `password` or `user_here`)"),
-    ("Peer authentication failed", "đặt `user_here` là người dùng hệ thống của tài khoản này (set `user_here` to this account's system user)"),
-    ("server version mismatch", "pg_dump cũ hơn máy chủ; cài postgresql-client cùng phiên bản (pg_dump is older than the server: install its client)"),
-    ("role \"", "không có tài khoản cơ sở dữ liệu này (there is no such database user)"),
-    ("database \"", "không có cơ sở dữ liệu này (there is no such database)"),
-    ("could not connect", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
-    ("connection to server", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
-    ("statement timeout", "truy vấn đếm quá lâu (a counting query took too long)"),
-    ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
-)

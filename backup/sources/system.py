@@ -27,9 +27,9 @@ from pydantic import Field, model_validator
 from backup import machine
 from backup.restic import escaped
 from backup.source import PART_DONE, BaseSource, Desk, Name, Restored, read_note, write_note
-from backup.sources.files import fetching, refuse_globs
+from backup.sources.files import fetching, refuse_unfit
 from backup.ssh import chain, described, secrets_of
-from ops import Place, Step, Text, fault, python, say
+from ops import Place, Step, Text, python, say
 
 ETC = Path("/etc")
 MORE = tuple(map(Path, (
@@ -53,15 +53,8 @@ class Source(BaseSource):
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
-        if any(not path.is_absolute() or path == Path("/") for path in self.paths):
-            raise fault("đường dẫn phải đầy đủ và không phải /", "a path must be absolute and not /")
-        if self._far:
-            refuse_globs(self.paths)
+        refuse_unfit(self.paths, far=self.far)
         return self
-
-    @property
-    def _far(self) -> bool:
-        return self.host != "here"
 
     @property
     def _whole(self) -> bool:
@@ -74,12 +67,12 @@ class Source(BaseSource):
 
     def live(self) -> tuple[Path, ...]:
         """The paths themselves; none of another machine's."""
-        return () if self._far else self.paths
+        return () if self.far else self.paths
 
     def staged(self) -> tuple[str, ...]:
         """The note; the archive of what lies elsewhere; another machine's files with their own note."""
-        more = (f"{self.name}.more.tar",) if self._whole and not self._far else ()
-        mirror = (self._label, f"{self._label}.note.json") if self._far else ()
+        more = (f"{self.name}.more.tar",) if self._whole and not self.far else ()
+        mirror = (self._label, f"{self._label}.note.json") if self.far else ()
         return (f"{self.name}.note.json", *more, *mirror)
 
     def stage(self, desk: Desk) -> list[Step]:
@@ -89,7 +82,7 @@ class Source(BaseSource):
         words = ["--name", self.name, "--stage", str(desk.folder), *(["--packages"] if self.packages else [])]
         words += [part for path in self.certificates for part in ("--certificates", str(path))]
         words += ["--whole"] if self._whole else []
-        if not self._far:
+        if not self.far:
             return [Step(why, python("backup.sources.system", *words), expect=(0, PART_DONE), keep=True, timeout=900.0)]
         way = chain(self.host, desk.hosts)
         argv = python("backup.sources.system", *words, "--host", described(way), "--mirror", self._label)
@@ -98,12 +91,12 @@ class Source(BaseSource):
 
     def needed(self) -> tuple[str, ...]:
         """The accounts, for they are compared with the note."""
-        return () if self._far else tuple(
+        return () if self.far else tuple(
             escaped(f"{path}/{name}") for path in self.paths if path == ETC for name in ("passwd", "group"))
 
     def examine(self, copy: Restored) -> Iterable[Text]:
         """The paths must be there again, the note must tell of a machine, and both of the same accounts."""
-        root = copy.stage / self._label if self._far else copy.root
+        root = copy.stage / self._label if self.far else copy.root
         for path in self.paths:
             if not (root / path.relative_to("/")).exists():
                 yield say("không có {p} trong bản khôi phục", "{p} is not in the restored copy", p=path)

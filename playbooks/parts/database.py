@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from backup.found import handed_on
-from backup.servers.dumping import Dumping, compared, lacking, value_of
+from backup.servers.database import Database
+from backup.servers.dumping import compared, lacking, value_of
 from backup.servers.intake import PASSWORD
 from backup.source import read_note
 from backup.stream import Origin, runner_of, source_of
@@ -90,14 +91,14 @@ class Deal:
     """One database to be put back."""
 
     home: Path
-    source: Dumping
+    source: Database
     digits: str
     password: bytes
 
     @property
     def live(self) -> str:
         """The database's own name."""
-        return str(self.source.database)  # type: ignore[attr-defined]
+        return self.source.database
 
     @property
     def beside(self) -> str:
@@ -377,7 +378,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     password = Path(os.environ[PASSWORD]).read_bytes() if PASSWORD in os.environ else b""
     try:
-        deal = Deal(given.home, source_of(given.source), given.digits, password)
+        source = source_of(given.source)
+        if not isinstance(source, Database):
+            raise ValueError(f"kind {source.kind} is no database")
+        deal = Deal(given.home, source, given.digits, password)
         told = load(deal, given.note, given.restic) if given.verb == "load" else _VERBS[given.verb](deal)
     except (OSError, ValueError, Refused, subprocess.TimeoutExpired) as error:
         print(error, file=sys.stderr)

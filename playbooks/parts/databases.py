@@ -13,7 +13,7 @@ from ops import Context, PlanRefused, Site, Step, python, say
 from playbooks.parts import database
 
 if TYPE_CHECKING:
-    from backup.servers.dumping import Dumping
+    from backup.servers.database import Database
 
 KINDS = ("mariadb", "wordpress", "postgresql")
 _SECONDS = 21600.0
@@ -73,9 +73,9 @@ def _digits(home: Path, snapshot: Snapshot, name: str) -> str:
     raise PlanRefused(say("quá nhiều lần khôi phục cũ của {n}", "too many old restores of {n}", n=name))
 
 
-def _writer(source: Any) -> Dumping:
+def _writer(source: Any) -> Database:
     """The source with the account that may write."""
-    made: Dumping = source.model_copy(update={"user": source.restore_user or source.user})
+    made: Database = source.model_copy(update={"user": source.restore_user or source.user})
     return made
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.backup.disks import small_disk
 from tests.backup.room import NEWER, Room, make_template
 from tests.backup.second import make_second
 from tests.backup.servers import mariadb, postgresql  # noqa: F401 - fixtures
@@ -40,17 +39,6 @@ def each(request: pytest.FixtureRequest, tmp_path: Path, template: Path) -> Room
 
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 3 MiB. Needs root; where CI=true a missing root fails instead of skipping."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "gaccong-test", str(place)], capture_output=True,
-                          text=True, timeout=30)
-    if done.returncode != 0:
-        reason = f"cannot mount a small tmpfs: {done.stderr.strip()}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True, timeout=30)
+    """A file system of 3 MiB."""
+    with small_disk(tmp_path / "disk", "size=3m") as disk:
+        yield disk

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,24 +28,11 @@ from backup.trouble import ResticTrouble, trouble_of
 from ops.errors import PlanRefused
 from ops.model import Step
 from ops.run import TIMED_OUT, Command, Here, Result
+from tests.backup.disks import small_disk
 from tests.backup.room import NEWER, Room
 from tests.backup.wire import Wire, free_port, rest_server, wire
 
 BOTH = ("backup.contents", "backup.integrity")
-
-
-@contextmanager
-def small_disk(place: Path, size: str) -> Iterator[Path]:
-    """A tmpfs of its own at `place`."""
-    place.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "gaccong-test", str(place)], capture_output=True, text=True,
-                          timeout=30, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount a small tmpfs: {done.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True, timeout=30)
 
 
 def at_step(room: Room, program: str, change: Callable[[Step], Step]) -> tuple[Step, ...]:

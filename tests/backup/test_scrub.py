@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -157,11 +158,12 @@ def test_an_answer_that_is_cut_off_is_no_damage(tmp_path: Path) -> None:
     """A server that dies in the middle: an error of the network, never a bad object."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         def half() -> None:
-            for _ in range(2):
-                link, _ = listener.accept()
-                link.recv(65536)
-                link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-                link.close()
+            with suppress(OSError):  # until the listener is closed
+                while True:
+                    link, _ = listener.accept()
+                    link.recv(65536)
+                    link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                    link.close()
 
         thread = threading.Thread(target=half, daemon=True)
         thread.start()
@@ -169,3 +171,5 @@ def test_an_answer_that_is_cut_off_is_no_damage(tmp_path: Path) -> None:
         assert found is not None
         with pytest.raises(OSError, match="cut off"):
             scrub(found, ["data/" + "0" * 64])
+        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        thread.join(10)
