@@ -17,7 +17,7 @@ demo-serve:
 
 test:
 	@./setup test
-	$(PYTEST) -n 2 --dist loadfile --ignore=tests/benchmarks $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder --ignore=tests/benchmarks $(ARGS)
 
 lint:
 	@./setup test

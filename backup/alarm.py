@@ -41,7 +41,9 @@ HISTORY = 3
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """restic's summary of one snapshot. packed: None where restic (before 0.16) does not say."""
+    """restic's summary of one snapshot. packed: None where restic (before 0.16) does not say. blobs: pieces of file data
+    that were not in the repository yet.
+    """
 
     new: int = 0
     changed: int = 0
@@ -50,6 +52,7 @@ class Figures:
     bytes: int = 0
     added: int = 0
     packed: int | None = None
+    blobs: int | None = None
 
     @property
     def density(self) -> float | None:
@@ -65,8 +68,25 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
+class Since:
+    """What became of the files of the manifest `before`, by their SHA-256, as the run's own manifest tells (`Before.told`).
+
+    files: those of the manifest before. blobs: the most pieces of data that restic can store for what is new or changed.
+    """
+
+    before: str
+    files: int = 0
+    changed: int = 0
+    gone: int = 0
+    blobs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a set: the figures of its main snapshot and of each dump, by name."""
+    """One run of a set: the figures of its main snapshot and of each dump, by name.
+
+    manifest: the SHA-256 of its manifest. since: None in the lines of a gaccong that did not count yet.
+    """
 
     evidence: str
     set: str
@@ -74,6 +94,8 @@ class Run:
     main: Figures
     dumps: Mapping[str, Figures] = field(default_factory=dict)
     files: int = -1
+    manifest: str = ""
+    since: Since | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +124,22 @@ def figures(answer: Mapping[str, Any]) -> Figures:
 
     added = number("data_added")
     packed = number("data_added_packed") if "data_added_packed" in answer else None
+    blobs = number("data_blobs") if "data_blobs" in answer else None
     return Figures(number("files_new"), number("files_changed"), number("files_unmodified"),
-                   number("total_files_processed"), number("total_bytes_processed") or number("bytes"), added, packed)
+                   number("total_files_processed"), number("total_bytes_processed") or number("bytes"), added, packed, blobs)
+
+
+def _since(answer: Mapping[str, Any]) -> Since | None:
+    told = answer.get("since")
+    if not isinstance(told, Mapping):
+        return None
+    return Since(str(told.get("before", "")), *(int(told.get(name, 0)) for name in ("files", "changed", "gone", "blobs")))
 
 
 def run_of(copy: Copy) -> Run:
     """A copy's figures."""
     main, dumps = Figures(), {}
+    since = next((_since(answer) for answer in copy.answers if "manifest" in answer), None)
     for answer in copy.answers:
         if answer.get("stream") and answer.get("snapshot_id"):
             dumps[str(answer["stream"])] = figures(answer)
@@ -116,7 +147,7 @@ def run_of(copy: Copy) -> Run:
             main = figures(answer)
         elif answer.get("kind") == "sqlite" and not answer.get("trouble"):
             dumps[str(answer.get("name"))] = Figures(bytes=int(answer.get("bytes", 0)))
-    return Run(copy.evidence, copy.set, copy.started, main, dumps, copy.files if copy.manifest else -1)
+    return Run(copy.evidence, copy.set, copy.started, main, dumps, copy.files if copy.manifest else -1, copy.manifest, since)
 
 
 def alarms(runs: Sequence[Run], cleared: Collection[str] = ()) -> list[Alarm]:
@@ -162,8 +193,23 @@ def judge(run: Run, before: Run | None, learned: Sequence[Run]) -> Iterator[Alar
 def shares(run: Run, before: Run | None) -> tuple[float, float]:
     """(changed, gone) as shares of the files of the run before; 0 where there was none.
 
-    Where restic found nothing to compare with (other paths than before), only the fall of the total tells.
+    restic calls a file changed when its inode or ctime is another one, as after a restore in place. So how many changed
+    is taken from the manifest, if it was compared with the very manifest that the ledger notes of the run before: by the
+    files' SHA-256. Each piece of data that restic stored beyond what the manifest explains counts as one more changed
+    file, as far as restic saw so many change: what was written between manifest and copy does not slip through, and a
+    repository that is new, or was healed, rings for nothing. gone: whichever of the two tells more.
     """
+    changed, gone = _by_restic(run, before)
+    since = run.since
+    if (before is None or since is None or run.main.blobs is None or not before.manifest or since.before != before.manifest
+            or not since.files):
+        return changed, gone
+    unexplained = min(run.main.changed, max(0, run.main.blobs - since.blobs))
+    return min(1.0, (since.changed + unexplained) / since.files), max(gone, since.gone / since.files)
+
+
+def _by_restic(run: Run, before: Run | None) -> tuple[float, float]:
+    """Where restic found nothing to compare with (other paths, no parent named), only the fall of the total tells."""
     if before is None or before.main.total == 0:
         return 0.0, 0.0
     former = before.main.total
@@ -203,30 +249,41 @@ def percent(share: float) -> str:
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 _DAY = Figures(0, 13, 1987, 2000, 100_000_000, 2_000_000, 640_000)
 _DUMP = Figures(0, 1, 0, 1, 20_000_000, 1_500_000, 450_000)
-_ATTACKS: Mapping[str, tuple[str, Figures, Figures]] = {
-    "in_place": ("encrypted", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP),
-    "renamed": ("encrypted", Figures(1200, 1, 799, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP),
-    "unmounted": ("lost", Figures(0, 2, 0, 2, 10_000, 5_000, 350), _DUMP),
-    "nothing": ("lost", Figures(), _DUMP),
-    "dump_encrypted": ("dump_encrypted", _DAY, replace(_DUMP, added=20_000_000, packed=20_000_000)),
-    "dump_short": ("dump_short", _DAY, replace(_DUMP, bytes=3_000_000)),
-    "unknown": ("mass_change", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, None), _DUMP),
+_TOUCHED = Figures(0, 2000, 0, 2000, 100_000_000, 1_400_000, None, 1)
+"""Every file bears another inode and ctime (restored in place), seen by a restic that tells no packed size."""
+_ATTACKS: Mapping[str, tuple[str, Figures, Figures, Since | None]] = {
+    "in_place": ("encrypted", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP, None),
+    "renamed": ("encrypted", Figures(1200, 1, 799, 2000, 100_000_000, 60_000_000, 58_800_000), _DUMP, None),
+    "unmounted": ("lost", Figures(0, 2, 0, 2, 10_000, 5_000, 350), _DUMP, None),
+    "nothing": ("lost", Figures(), _DUMP, None),
+    "dump_encrypted": ("dump_encrypted", _DAY, replace(_DUMP, added=20_000_000, packed=20_000_000), None),
+    "dump_short": ("dump_short", _DAY, replace(_DUMP, bytes=3_000_000), None),
+    "unknown": ("mass_change", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, None), _DUMP, None),
+    "counted": ("encrypted", Figures(0, 1200, 800, 2000, 100_000_000, 60_000_000, 58_800_000, 1201), _DUMP,
+                Since("before", 2000, 1200, 0, 1201)),
+    "no_parent": ("mass_change", Figures(2000, 0, 0, 2000, 100_000_000, 60_000_000, None, 1201), _DUMP,
+                  Since("before", 2000, 1200, 0, 1201)),
+    "after_manifest": ("mass_change", replace(_TOUCHED, added=60_000_000, blobs=1201), _DUMP, Since("before", 2000, blobs=1)),
+    "other_manifest": ("mass_change", _TOUCHED, _DUMP, Since("forged", 2000, blobs=1)),
 }
-_QUIET: Mapping[str, Figures] = {
-    "template": Figures(0, 1200, 800, 2000, 100_000_000, 30_000_000, 15_000_000),
-    "photos": Figures(60, 0, 2000, 2060, 160_000_000, 60_000_000, 60_000_000),
-    "chown": Figures(0, 1950, 50, 2000, 100_000_000, 1_400_000, 714_000),
+_QUIET: Mapping[str, tuple[Figures, Since | None]] = {
+    "template": (Figures(0, 1200, 800, 2000, 100_000_000, 30_000_000, 15_000_000), None),
+    "photos": (Figures(60, 0, 2000, 2060, 160_000_000, 60_000_000, 60_000_000), None),
+    "chown": (Figures(0, 1950, 50, 2000, 100_000_000, 1_400_000, 714_000), None),
+    "restored": (_TOUCHED, Since("before", 2000, blobs=1)),
+    "stored_anew": (Figures(2000, 0, 0, 2000, 100_000_000, 100_000_000, 99_000_000, 2001), Since("before", 2000, blobs=1)),
 }
 
 
 def fires() -> list[str]:
     """The test: names of the made-up attacks that the judge passes over, and of the harmless days that it rings for."""
-    wrong = [name for name, (kind, main, dump) in _ATTACKS.items() if kind not in _made_up(main, dump)]
-    return wrong + [name for name, main in _QUIET.items() if _made_up(main, _DUMP)]
+    wrong = [name for name, (kind, main, dump, since) in _ATTACKS.items() if kind not in _made_up(main, dump, since)]
+    return wrong + [name for name, (main, since) in _QUIET.items() if _made_up(main, _DUMP, since)]
 
 
-def _made_up(main: Figures, dump: Figures) -> set[str]:
+def _made_up(main: Figures, dump: Figures, since: Since | None) -> set[str]:
     """The kinds of alarm that a run with these figures raises after four usual days."""
-    usual = [Run(f"test#{day}", "test", _START + timedelta(days=day), _DAY, {"db": _DUMP}) for day in range(4)]
-    run = Run("test#9", "test", _START + timedelta(days=9), main, {"db": dump})
+    usual = [Run(f"test#{day}", "test", _START + timedelta(days=day), _DAY, {"db": _DUMP}, manifest="before")
+             for day in range(4)]
+    run = Run("test#9", "test", _START + timedelta(days=9), main, {"db": dump}, since=since)
     return {alarm.kind for alarm in alarms([*usual, run]) if alarm.evidence == run.evidence}

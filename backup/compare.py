@@ -1,4 +1,5 @@
-"""Compares a manifest with what a copy holds. Shared by the contents check (names and sizes) and the drill (bytes).
+"""Compares a manifest with what a copy holds. Shared by the contents check (names and sizes), and by the drill and the
+restore (bytes: `compare`, in two threads, for hashlib lets go of Python's lock while it hashes).
 
 A file that differs in size or time from its manifest line changed while the copy was being made: it is `moving`, which
 is life. A file that is absent from the copy is `gone` if it has since changed or gone at its source; if it still lies
@@ -12,9 +13,13 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +29,18 @@ from ops import Text, say
 _NAMED = 20
 _GONE_FEW = 10
 _GONE_SHARE = 100
+_TESTS = {"file": stat.S_ISREG, "dir": stat.S_ISDIR, "symlink": stat.S_ISLNK}
+THREADS = 2
+_LINES = 64
+"""Lines that a thread takes at once: few enough that no thread waits long for the other at the end."""
+_AHEAD = 8
+_BLOCK = 1 << 18
 ELSEWHERE = "elsewhere"
 """The kind of an entry that a comparison was not asked about."""
+
+Judge = Callable[[Raw, Entry], str]
+"""Gives "" for what is right, else the kind of difference."""
+Judged = tuple[Entry, Raw, str]
 
 
 @dataclass
@@ -33,7 +48,7 @@ class Comparison:
     """Counts, and the first few names behind each: moving, gone, lost, wrong, unreadable.
 
     stage: the stage folder in the copy; files below it are gaccong's own. right: files that were compared and are right.
-    live, live_right: the same for the site's own files alone.
+    live, live_right: the same for the site's own files alone. compared_bytes: of the files that were asked about.
     """
 
     stage: str = ""
@@ -43,6 +58,7 @@ class Comparison:
     live_right: int = 0
     elsewhere: int = 0
     bytes: int = 0
+    compared_bytes: int = 0
     header: Entry = field(default_factory=dict)
     footer: Entry = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
@@ -88,17 +104,18 @@ class Comparison:
                        p=self.names["moving"][0])
         return None
 
-    def line(self, text: str, judge: Callable[[Raw, Entry], str]) -> None:
+    def line(self, text: str, judge: Judge) -> None:
         """Takes one manifest line; `judge(path, entry)` gives "" (right) or the kind of difference."""
         self.digest.update(text.encode("utf-8") + b"\n")
-        entry = json.loads(text)
+        self.take(*judged(text, judge))
+
+    def take(self, entry: Entry, path: Raw, kind: str) -> None:
+        """Counts a line that was judged (`judged`)."""
         if "end" in entry:
             self.footer = entry
         elif "asked" in entry:
             self.header = entry
         else:
-            path = read_name(entry)
-            kind = "unreadable" if "unreadable" in entry else judge(path, entry)
             if entry["kind"] == "file":
                 self._file(path, entry, kind)
             if kind not in ("", ELSEWHERE):
@@ -110,6 +127,7 @@ class Comparison:
         if kind == ELSEWHERE:
             self.elsewhere += 1
             return
+        self.compared_bytes += entry["size"]
         live = not self.stage or not path.startswith(os.fsencode(self.stage) + b"/")
         self.right += not kind
         self.live += live
@@ -125,9 +143,55 @@ def lossy(path: bytes) -> str:
     return "".join("\ufffd" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
 
 
-def restored(root: Path) -> Callable[[bytes, Entry], str]:
-    """Judge by the files of a restored tree below `root`: kind, size, time, then every byte."""
-    base = os.fsencode(root)
+def judged(text: str, judge: Judge) -> Judged:
+    """A manifest line as (entry, path, kind of difference); head and end have no path."""
+    entry = json.loads(text)
+    if "end" in entry or "asked" in entry:
+        return entry, b"", ""
+    path = read_name(entry)
+    return entry, path, "unreadable" if "unreadable" in entry else judge(path, entry)
+
+
+def compare(seen: Comparison, manifest: Path, judge: Judge) -> None:
+    """Takes every line of a manifest, judged in two threads and counted in the manifest's order.
+
+    `judge` is called from both threads. Few lines are held, however long the manifest. Raises OSError, ValueError.
+    """
+    ended = threading.Event()
+
+    def work(lines: list[bytes]) -> list[Judged]:
+        return [judged(line.decode("ascii"), judge) for line in lines if not ended.is_set()]
+
+    waiting: deque[Future[list[Judged]]] = deque()
+    pool = ThreadPoolExecutor(THREADS, "compare")
+    try:
+        for lines in _batches(manifest):
+            for line in lines:
+                seen.digest.update(line if line.endswith(b"\n") else line + b"\n")
+            waiting.append(pool.submit(work, lines))
+            if len(waiting) > _AHEAD:
+                _count(seen, waiting.popleft())
+        while waiting:
+            _count(seen, waiting.popleft())
+    finally:
+        ended.set()
+        pool.shutdown(cancel_futures=True)
+
+
+def _count(seen: Comparison, done: Future[list[Judged]]) -> None:
+    for one in done.result():
+        seen.take(*one)
+
+
+def _batches(manifest: Path) -> Iterator[list[bytes]]:
+    with manifest.open("rb") as stream:
+        while lines := list(islice(stream, _LINES)):
+            yield lines
+
+
+def restored(root: Path) -> Judge:
+    """Judge by the files of a restored tree below `root`: kind, size, time, then every byte. For several threads at once."""
+    base, own = os.fsencode(root), threading.local()
 
     def judge(path: bytes, entry: Entry) -> str:
         place = base + path
@@ -135,8 +199,7 @@ def restored(root: Path) -> Callable[[bytes, Entry], str]:
             status = os.lstat(place)
         except OSError:
             return absent(path, entry)
-        tests = {"file": stat.S_ISREG, "dir": stat.S_ISDIR, "symlink": stat.S_ISLNK}
-        test = tests.get(entry["kind"])
+        test = _TESTS.get(entry["kind"])
         if test is None:
             return ""
         if not test(status.st_mode):
@@ -149,11 +212,22 @@ def restored(root: Path) -> Callable[[bytes, Entry], str]:
             return "moving"
         if status.st_size != entry["size"]:
             return "wrong"  # a file that changed has another time: the copy holds other bytes than it says
-        with open(place, "rb") as stream:  # noqa: PTH123 - a path of bytes
-            same = hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"]
-        return "" if same else "wrong"
+        if not hasattr(own, "block"):
+            own.block = memoryview(bytearray(_BLOCK))  # one a thread: a new one for each file cost more than the hashing
+        return "" if _sha256(place, own.block) == entry["sha256"] else "wrong"
 
     return judge
+
+
+def _sha256(place: bytes, block: memoryview) -> str:
+    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        made, into = hashlib.sha256(), [block]
+        while count := os.readv(descriptor, into):
+            made.update(block[:count])
+    finally:
+        os.close(descriptor)
+    return made.hexdigest()
 
 
 def absent(path: bytes, entry: Entry) -> str:

@@ -1,19 +1,24 @@
-"""The copies that the ledger vouches for: outcome lines of `backup.run`, read back as values. Pure over the view."""
+"""The copies that the ledger vouches for: outcome lines of `backup.run` and `backup.heal`, read back. Pure over the view."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from backup.restic import Snapshot
-from ops import Context, Site
+from ops import Context, Evidence, Site
+
+HEAL = "backup.heal"
+Key = tuple[str, str]
+"""(evidence, set)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One run of `backup.run` that made a snapshot.
+    """One run that made a snapshot of a set: of `backup.run`, or of `backup.heal`, which copies every set anew.
 
     snapshot: its id as restic told it (8 digits before 0.15, else 64). manifest: SHA-256 of the manifest inside it.
     started: when the run began, UTC. evidence: `site#seq` of the outcome. streams: name of a dump -> the snapshot that
@@ -32,6 +37,11 @@ class Copy:
     streams: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def key(self) -> Key:
+        """Names this copy among all of the site's: one outcome of `backup.heal` holds copies of several sets."""
+        return self.evidence, self.set
+
     def is_(self, snapshot: Snapshot) -> bool:
         """True for the very snapshot that this run made."""
         return bool(self.snapshot) and snapshot.id.startswith(self.snapshot)
@@ -39,16 +49,15 @@ class Copy:
 
 def copies(site: Site, ctx: Context, *, since: datetime | None = None) -> list[Copy]:
     """Every copy of the site that the ledger knows, proved or not, oldest first."""
-    lines = ctx.view.evidence(site.id, kind="outcome", duty="backup.run", since=since)
-    found = (_copy(line.body, line.time, line.id) for line in lines)
+    lines = [line for duty in ("backup.run", HEAL) for line in ctx.view.evidence(site.id, kind="outcome", duty=duty, since=since)]
     names = renamed(site, ctx)
-    return [_under(copy, names) for copy in found if copy is not None]
+    return [_under(copy, names) for line in sorted(lines, key=lambda line: line.seq) for copy in _made(line)]
 
 
 def renamed(site: Site, ctx: Context) -> dict[str, str]:
     """Old id -> present id of the snapshots that `backup.heal` brought back from a second place."""
     names: dict[str, str] = {}
-    for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.heal"):
+    for line in ctx.view.evidence(site.id, kind="outcome", duty=HEAL):
         for step in line.body.get("steps", ()):
             answer = step.get("answer")
             new = answer.get("renamed", {}) if isinstance(answer, dict) else {}
@@ -84,18 +93,30 @@ def tags_of(site: Site, set_name: str, level: str) -> tuple[str, ...]:
     return ("gaccong", f"level={level}", f"set={set_name}", f"site={site.id}")
 
 
-def _copy(body: Any, time: datetime, evidence: str) -> Copy | None:
-    answers = [step.get("answer") for step in body.get("steps", ())]
-    told = [answer for answer in answers if isinstance(answer, dict)]
+def _made(line: Evidence) -> Iterator[Copy]:
+    """The copies of one outcome: what the steps said up to each main snapshot."""
+    told: list[Mapping[str, Any]] = []
+    for step in line.body.get("steps", ()):
+        answer = step.get("answer")
+        if isinstance(answer, dict):
+            told.append(answer)
+            if line.duty == HEAL and answer.get("snapshot_id") and not answer.get("stream"):
+                yield _copy(line, told)
+                told = []
+    if line.duty != HEAL and any(answer.get("snapshot_id") and not answer.get("stream") for answer in told):
+        yield _copy(line, told)
+
+
+def _copy(line: Evidence, told: list[Mapping[str, Any]]) -> Copy:
+    body: Any = line.body
     made = [answer for answer in told if answer.get("snapshot_id")]
-    snapshot = next((str(answer["snapshot_id"]) for answer in made if not answer.get("stream")), "")
+    snapshot = next(str(answer["snapshot_id"]) for answer in made if not answer.get("stream"))
     manifest = next((answer for answer in told if "manifest" in answer), {})
-    if not snapshot:
-        return None
-    started = datetime.fromisoformat(body["started"]).astimezone(UTC) if body.get("started") else time
+    started = datetime.fromisoformat(body["started"]).astimezone(UTC) if body.get("started") else line.time
+    named = body.get("args", {}).get("set", "") or Path(str(manifest.get("path", ""))).parent.name
     return Copy(
-        str(body.get("args", {}).get("set", "")), snapshot, str(manifest.get("manifest", "")),
+        str(named), snapshot, str(manifest.get("manifest", "")),
         int(manifest.get("files", 0)), int(manifest.get("bytes", 0)), str(manifest.get("repository", "")),
-        body.get("outcome") == "proved", started, evidence,
+        body.get("outcome") == "proved", started, line.id,
         {str(answer["stream"]): str(answer["snapshot_id"]) for answer in made if answer.get("stream")}, tuple(told),
     )

@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -29,24 +30,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backup import rsync
 from backup.found import handed_on
 from backup.hold import Refused, make_private, remove
-from backup.source import PART_DONE, read_note, write_note
+from backup.notes import PART_DONE, read_note, write_note
 from backup.ssh import end_with_parent, explained
 from ops import python
 
-OLDEST = (3, 2, 5)
-"""From here on rsync checks the names that a far side sends against those that were asked for (CVE-2022-29154)."""
 SECONDS = 20000.0
 SILENT_SECONDS = 120
 SPARE_BYTES, SPARE_FILES = 256 << 20, 5000
 """What a fetch leaves free on the disk that also holds the ledger."""
+MEMORY = max(1 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2)
+"""Of one rsync: the far side decides how long the list of files is, some 100 bytes for each."""
 COMPARE_DAYS = 7
 _PIECE = 64 << 10
+_LOOK_SECONDS = 0.2
+"""How often the disk is looked at: one that is told to copy what it has writes more than a gigabyte a second."""
 FEW = 10
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FLAGS = ("--recursive", "--links", "--perms", "--times", "--owner", "--group", "--hard-links", "--numeric-ids",
-          "--no-devices", "--no-specials", "--no-motd", "--stats", "--no-human-readable", f"--timeout={SILENT_SECONDS}")
+_FLAGS = ("--recursive", "--no-inc-recursive", "--links", "--perms", "--times", "--owner", "--group", "--hard-links",
+          "--numeric-ids", "--no-devices", "--no-specials", "--no-motd", "--stats", "--no-human-readable",
+          f"--timeout={SILENT_SECONDS}")
 _GONE = "No such file or directory"
 _NO_ATTRIBUTES = ("ACLs are not supported", "extended attributes are not supported", "Operation not supported")
 _LOST = (10, 12, 30, 255)
@@ -141,7 +146,7 @@ def _guarded(argv: list[str], destination: int, deadline: float) -> subprocess.C
     """Runs rsync; ends it past the deadline or when the disk gets full. It never outlives this process."""
     process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                pass_fds=(*handed_on(), destination),
-                               preexec_fn=end_with_parent, env={**os.environ, "LC_ALL": "C"})
+                               preexec_fn=_bound, env={**os.environ, "LC_ALL": "C"})
     said = {"out": Kept(), "err": Kept()}
     readers = [threading.Thread(target=said[name].read, args=(stream,), daemon=True)
                for name, stream in (("out", process.stdout), ("err", process.stderr))]
@@ -150,7 +155,7 @@ def _guarded(argv: list[str], destination: int, deadline: float) -> subprocess.C
     try:
         while True:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
+                process.wait(_LOOK_SECONDS)
                 break
             if time.monotonic() > deadline:
                 raise Trouble("quá thời hạn", "past its time limit")
@@ -170,6 +175,13 @@ def _guarded(argv: list[str], destination: int, deadline: float) -> subprocess.C
             if stream:
                 stream.close()
     return subprocess.CompletedProcess(argv, process.returncode, said["out"].text, said["err"].text)
+
+
+def _bound() -> None:
+    end_with_parent()
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    wanted = MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most)
+    resource.setrlimit(resource.RLIMIT_AS, (wanted, wanted))
 
 
 def fetch(way: Way, mirror: int, path: Path, excludes: list[str], before: dict[str, Any], compare: bool) -> dict[str, Any]:
@@ -225,10 +237,11 @@ def _counts(way: Way, path: Path, done: subprocess.CompletedProcess[str], *, loo
 
 
 def _stats(said: str) -> dict[str, Any]:
-    kinds = dict(re.findall(r"(\w+): (\d+)", (re.search(r"^Number of files: \d+ \((.*)\)", said, re.M) or [""])[0]))
-    size = re.search(r"^Total file size: (\d+)", said, re.M)
+    """rsync's own figures stand last; what came before them may be the far side's words."""
+    kinds = dict(re.findall(r"(\w+): (\d+)", (re.findall(r"^Number of files: \d+ \((.*)\)", said, re.M) or [""])[-1]))
+    size = re.findall(r"^Total file size: (\d+)", said, re.M)
     return {"files": int(kinds.get("reg", 0)), "folders": int(kinds.get("dir", 0)), "links": int(kinds.get("link", 0)),
-            "bytes": int(size.group(1)) if size else 0}
+            "bytes": int(size[-1]) if size else 0}
 
 
 class _parent:
@@ -283,14 +296,17 @@ def outermost(paths: Iterable[Path]) -> list[Path]:
     return [path for path in sorted_paths if not any(other in path.parents for other in sorted_paths)]
 
 
-def fetch_all(stage: Path, label: str, way: Way, paths: list[Path], excludes: list[str]) -> dict[str, Any]:
-    """Every path, one after the other; the note is on disk before anything is touched, and again at the end."""
+def fetch_all(stage: Path, label: str, way: Way, paths: list[Path], excludes: list[str], doubt: str) -> dict[str, Any]:
+    """Every path, one after the other; the note is on disk before anything is touched, and again at the end.
+
+    doubt: what cannot be said for certain of the rsync that is used.
+    """
     note_path, before = stage / f"{label}.note.json", _last(stage / f"{label}.note.json")
     good = dict(before.get("good", {}))
     compare = time.time() - float(before.get("compared", 0)) > COMPARE_DAYS * 86400
     note: dict[str, Any] = {
         "kind": "files", "name": label, "host": way.name, "paths": [str(path) for path in paths], "good": good,
-        "compared": before.get("compared", 0),
+        "compared": before.get("compared", 0), **({"doubt": doubt} if doubt else {}),
         "trouble": "lần lấy về không chạy hết, bản trong kho tạm có thể lẫn cũ và mới (the fetch did not end: the mirror may "
                    "be half new)"}
     write_note(note_path, note)
@@ -322,18 +338,6 @@ def _last(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _fit() -> None:
-    """Raises Trouble without an rsync that checks what a far side sends."""
-    try:
-        said = subprocess.run(["rsync", "--version"], capture_output=True, text=True, timeout=30, check=False).stdout
-    except OSError:
-        raise Trouble("thiếu rsync trên máy này → apt-get install rsync", "rsync is missing → apt-get install rsync") \
-            from None
-    found = re.search(r"version v?(\d+)\.(\d+)\.(\d+)", said)
-    if found is None or tuple(map(int, found.groups())) < OLDEST:
-        raise Trouble("rsync trên máy này quá cũ, cần từ 3.2.5", "rsync here is too old; 3.2.5 is the oldest that is safe")
-
-
 def main(arguments: list[str] | None = None) -> int:
     """The staging step."""
     parser = argparse.ArgumentParser(prog="backup.fetch")
@@ -344,10 +348,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     stage = Path(given.stage)
     try:
-        _fit()
+        doubt = rsync.look()
         way = Way(str(json.loads(given.host)[0]["name"]), rsh_of(given.host))
-        note = fetch_all(stage, given.label, way, given.path, given.exclude)
-    except Trouble as trouble:
+        note = fetch_all(stage, given.label, way, given.path, given.exclude, doubt)
+    except rsync.Unfit as trouble:
         note = {"kind": "files", "name": given.label, **_last(stage / f"{given.label}.note.json"), "trouble": str(trouble)}
         write_note(stage / f"{given.label}.note.json", note)
     print(json.dumps(note, ensure_ascii=False, sort_keys=True))

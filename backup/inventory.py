@@ -101,7 +101,8 @@ def note_going(note: Path, gone: Iterable[str]) -> None:
 def step(home: Path, repository: Repository, *, after_removal: bool = False, give_up: Iterable[str] = (),
          gone: Iterable[str] = ()) -> list[Step]:
     """The step that notes the objects; none where they cannot be reached without the key (sftp, S3)."""
-    from ops import Step, python, say  # here: the step itself, run every night, does without
+    from backup.lean import lean
+    from ops import Step, say  # here: the step itself, run every night, does without
 
     if not reachable(repository.at):
         return []
@@ -110,7 +111,7 @@ def step(home: Path, repository: Repository, *, after_removal: bool = False, giv
     flags += [part for name in gone for part in ("--gone", name)]
     login = {name: reference for name, reference in repository.secrets.items() if name == "RESTIC_REPOSITORY_FILE"}
     return [Step(say("ghi tên và cỡ mọi tệp của kho", "note name and size of every object of the repository"),
-                 python("backup.inventory", "--at", repository.at, "--file", str(path_of(home, repository.at)), *flags),
+                 lean("backup.inventory", "--at", repository.at, "--file", str(path_of(home, repository.at)), *flags),
                  secrets=login, expect=(0, NOT_LISTED), keep=True, timeout=3600.0)]
 
 

@@ -26,7 +26,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
@@ -34,13 +34,13 @@ from pathlib import Path
 from typing import Any
 
 from backup.stage import MANIFEST
+from backup.tree import matcher, order, walk
 
 _RACY_NS = 2_000_000_000
+BLOB = 512 << 10
+"""restic cuts a file into pieces of at least these many bytes, the last one excepted."""
 _BUFFER = [memoryview(bytearray(1 << 18))]
 _KEPT = re.compile(rb',"sha256":"[0-9a-f]{64}"}\n')
-_LETTER = (rb"(?>[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|\xed[\x80-\x9f][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|"
-           rb"\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^/])")
-"""What restic's `?` stands for: one letter of UTF-8, or one byte that is none. Never half a letter (hence atomic)."""
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"),
 )
@@ -69,102 +69,12 @@ def shown(path: bytes) -> str:
     return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
-def order(path: bytes) -> tuple[bytes, ...]:
-    """Sort key of tree order: a folder comes before what is in it, names by their bytes."""
-    return tuple(path.split(b"/"))
-
-
-def matcher(patterns: Iterable[str]) -> Callable[[bytes], bool]:
-    """Whether a path is named by one of restic's patterns (absolute; `*`, `?`, `**/`, backslash before a literal)."""
-    parts = [_regex(pattern) for pattern in patterns]
-    if not parts:
-        return lambda path: False
-    joined = re.compile(b"|".join(parts), re.S)
-    return lambda path: joined.fullmatch(path) is not None
-
-
-def _regex(pattern: str) -> bytes:
-    made, data, at = b"", os.fsencode(pattern), 0
-    while at < len(data):
-        rest, sign = data[at:], data[at : at + 1]
-        if rest.startswith(b"**/"):
-            made, at = made + rb"(?:[^/]+/)*", at + 3
-            continue
-        if sign == b"\\" and at + 1 < len(data):
-            at += 1
-            made += re.escape(data[at : at + 1])
-        else:
-            made += {b"*": rb"[^/]*", b"?": _LETTER}.get(sign, re.escape(sign))
-        at += 1
-    return made
-
-
-Found = tuple[bytes, os.stat_result | None, str]
-"""(path, lstat, trouble); no lstat: it is there, but not even that could be asked."""
-
-
-def walk(roots: Iterable[bytes], left_out: Callable[[bytes], bool]) -> Iterator[Found]:
-    """What lies at and below `roots`, in tree order; nested roots are walked once."""
-    last: bytes | None = None
-    for root in sorted(set(roots), key=order):
-        if last is not None and root.startswith(last.rstrip(b"/") + b"/"):
-            continue
-        last = root
-        try:
-            status = os.lstat(root)
-        except OSError:
-            continue  # told as missing in the header
-        yield from _below(root, status, left_out)
-
-
-def _below(root: bytes, first: os.stat_result, left_out: Callable[[bytes], bool]) -> Iterator[Found]:
-    """A tree, without recursion: somebody may nest folders deeper than Python calls."""
-    names, trouble = _names(root, first, left_out)
-    if names is None:
-        return
-    yield root, first, trouble
-    open_folders = [(root, iter(names))]
-    while open_folders:
-        folder, left = open_folders[-1]
-        name = next(left, None)
-        if name is None:
-            open_folders.pop()
-            continue
-        path = folder.rstrip(b"/") + b"/" + name
-        try:
-            status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # gone between listing and asking: it was never there for this copy
-        except OSError as error:
-            if not left_out(path):
-                yield path, None, error.strerror or "unreadable"
-            continue
-        names, trouble = _names(path, status, left_out)
-        if names is not None:
-            yield path, status, trouble
-            open_folders.append((path, iter(names)))
-
-
-def _names(path: bytes, status: os.stat_result, left_out: Callable[[bytes], bool]) -> tuple[list[bytes] | None, str]:
-    """(names in a folder in order, trouble); None for what does not belong into the manifest."""
-    if left_out(path) or stat.S_ISSOCK(status.st_mode):
-        return None, ""
-    if not stat.S_ISDIR(status.st_mode):
-        return [], ""
-    try:
-        with os.scandir(path) as found:
-            return sorted(entry.name for entry in found), ""
-    except (FileNotFoundError, NotADirectoryError):
-        return [], ""
-    except OSError as error:
-        return [], error.strerror or "unreadable"
-
-
 class Before:
     """The manifest of last time, read alongside in tree order. A broken or absent one only costs speed.
 
     A file that was not touched has the same line again, up to its hash: lines are compared as they stand, and only where
-    the two manifests part company is one read as JSON, to see which of them is ahead.
+    the two manifests part company is one read as JSON, to see which of them is ahead. On the way it is counted what became
+    of its files (`told`).
     """
 
     def __init__(self, path: Path) -> None:
@@ -172,7 +82,12 @@ class Before:
         self._latest_ns = 0
         self._at = b""
         self._key: tuple[bytes, ...] = ()
-        head = _parsed(next(self._lines, b""))
+        self._entry: Entry = {}
+        self._digest = hashlib.sha256()
+        self._same = self._changed = self._new = self._gone = self._blobs = 0
+        first = next(self._lines, b"")
+        self._digest.update(first)
+        head = _parsed(first)
         if "made" in head:
             made = int(datetime.fromisoformat(head["made"]).timestamp() * 1e9)
             self._latest_ns = made - _RACY_NS
@@ -180,29 +95,59 @@ class Before:
 
     def _step(self) -> None:
         self._at, self._key = next(self._lines, b""), ()
+        self._digest.update(self._at)
 
-    def _behind(self, key: tuple[bytes, ...]) -> bool:
-        """Whether last time's line stands before this place in the tree; a line that is none ends the old manifest."""
-        if not self._key:
-            entry = _parsed(self._at)
-            if not ("path" in entry or "path64" in entry):
+    def _read(self) -> bool:
+        """Reads last time's line as JSON; one that is no entry (the footer, or a broken one) ends the old manifest."""
+        if self._at and not self._key:
+            self._entry = _parsed(self._at)
+            if "path" in self._entry or "path64" in self._entry:
+                self._key = order(read_name(self._entry))
+            else:
                 self._at = b""
-                return False
-            self._key = order(read_name(entry))
-        return self._key < key
+        return bool(self._at)
+
+    def _pass(self) -> None:
+        self._gone += self._entry.get("kind") == "file"
+        self._step()
 
     def find(self, path: bytes, begin: bytes, ctime_ns: int) -> bytes:
         """The whole line of last time, if it begins like this and the file was not touched since; else b""."""
         if not self._at.startswith(begin):
             key = order(path)
-            while self._at and self._behind(key):
-                self._step()
+            while self._read() and self._key < key:
+                self._pass()
             if not self._at.startswith(begin):
                 return b""
-        line = self._at
-        self._step()
         # without the bytes `moving` or `unreadable` after it; racy: it may have been written to in that very moment
-        return line if ctime_ns < self._latest_ns and _KEPT.fullmatch(line, len(begin)) else b""
+        line = self._at if ctime_ns < self._latest_ns and _KEPT.fullmatch(self._at, len(begin)) else b""
+        if line:
+            self._same += 1
+            self._step()
+        return line
+
+    def count(self, path: bytes, entry: Entry) -> None:
+        """Counts a file that was read anew, after `find` gave nothing for it: the same content as last time, or not."""
+        there = self._read() and self._key == order(path) and self._entry.get("kind") == "file"
+        if there and "sha256" in entry and entry["sha256"] == self._entry.get("sha256"):
+            self._same += 1
+        else:
+            self._changed += there
+            self._new += not there
+            self._blobs += 1 + entry["size"] // BLOB
+        if there:
+            self._step()
+
+    def told(self) -> dict[str, int | str]:
+        """What became of last time's files by their content. Reads the rest of the old manifest; call it once, at the end.
+
+        before: SHA-256 of the old manifest, for only one that the ledger noted counts; files: how many it had.
+        blobs: the most pieces of data that restic can store for what is new or changed.
+        """
+        while self._read():
+            self._pass()
+        return {"before": self._digest.hexdigest(), "files": self._same + self._changed + self._gone, "new": self._new,
+                "changed": self._changed, "gone": self._gone, "blobs": self._blobs}
 
     def skip(self, line: bytes) -> None:
         """Passes over a line that is no file's and is the same again."""
@@ -365,13 +310,17 @@ def write(stage: Path, live: list[Path], staged: list[str], excludes: list[str])
             line(data)
             if file is None:
                 before.skip(data)
+            else:
+                before.count(path, entry)
         line(line_of({"end": True, "files": counts.files, "bytes": counts.bytes, "unreadable": counts.unreadable}))
+        since = before.told()
+        since["blobs"] = int(since["blobs"]) + 1 + stream.tell() // BLOB  # the manifest's own
         stream.flush()
         os.fsync(stream.fileno())
     temporary.replace(target)
     told = {name: first[name] for name in ("missing", "empty", "symlinks", "troubles")}
     return {"manifest": digest.hexdigest(), "path": str(target), "files": counts.files, "bytes": counts.bytes, **told,
-            "unreadable": counts.first_unreadable}
+            "unreadable": counts.first_unreadable, "since": since}
 
 
 def main(arguments: list[str] | None = None) -> int:

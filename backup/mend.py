@@ -30,6 +30,9 @@ from backup.objects import BLOCK, CONFIG, Folder, Objects, Stream, objects_at
 
 MOVING = "moving-"
 """Begins the name of what `backup.renew` took out of a repository, until it has ended well."""
+MOST_BYTES = 1 << 30
+"""Of one object: restic's packs have 128 MiB at most."""
+SPARE_BYTES = 256 << 20
 _SECONDS = 21000.0
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -107,11 +110,21 @@ def put(root: int, name: str, stream: Stream, wanted: str, at: str) -> None:
 
 
 def _poured(stream: Stream, out: BinaryIO) -> str:
-    """Copies everything; its SHA-256."""
-    made, block = sha256(), bytearray(BLOCK)
-    while count := stream.readinto(block):
-        made.update(memoryview(block)[:count])
-        out.write(memoryview(block)[:count])
+    """Copies everything; its SHA-256. What never ends, or would fill the disk, is stopped: who sends it may be hostile.
+
+    Raises ValueError, OSError. A little is always written: a snapshot must come back on a full disk too.
+    """
+    made, block, count, looked = sha256(), bytearray(BLOCK), 0, 0
+    while taken := stream.readinto(block):
+        made.update(memoryview(block)[:taken])
+        out.write(memoryview(block)[:taken])
+        count += taken
+        if count > MOST_BYTES:
+            raise ValueError(f"an object does not end: more than {MOST_BYTES} bytes")
+        if count - looked >= BLOCK:
+            looked, free = count, os.fstatvfs(out.fileno())
+            if free.f_bavail * free.f_frsize < SPARE_BYTES:
+                raise OSError(errno.ENOSPC, "the disk is nearly full; stopped")
     out.flush()
     return made.hexdigest()
 

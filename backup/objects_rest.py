@@ -22,6 +22,7 @@ from backup.objects import BLOCK, CONFIG, KINDS, NAME, Names, Stream
 _SECONDS = 60.0
 _LISTING_BYTES = 64 << 20
 """Some 700,000 objects of one kind: more than ten terabytes in packs of 16 MiB."""
+_LARGEST = (1 << 63) - 1
 _VERSION_2 = "application/vnd.x.restic.rest.v2"
 
 
@@ -72,12 +73,12 @@ class Rest:
         """Asks for an object; a connection that the server closed meanwhile is made anew once."""
         try:
             return self._get(name)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, http.client.CannotSendRequest,
-                http.client.ResponseNotReady):
+        except (http.client.HTTPException, BrokenPipeError, ConnectionResetError):
             self._drop()
         try:
             return self._get(name)
         except http.client.HTTPException as error:
+            self._drop()
             raise OSError(5, f"the server's answer cannot be read: {type(error).__name__}") from None
 
     def _get(self, name: str) -> AbstractContextManager[Stream]:
@@ -154,6 +155,9 @@ def _listed(body: bytes) -> list[tuple[str, int]]:
         raise OSError(5, "the server's list cannot be read")
     try:
         made = json.loads(body or b"[]") or []
-        return [(one, -1) if isinstance(one, str) else (str(one["name"]), int(one["size"])) for one in made]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        listed = [(one, -1) if isinstance(one, str) else (str(one["name"]), int(one["size"])) for one in made]
+        if not all(-1 <= size <= _LARGEST for _, size in listed):
+            raise ValueError("no size of a file")
+        return listed
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
         raise OSError(5, "the server's list cannot be read") from None

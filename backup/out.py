@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from backup.found import handed_on
-from backup.source import read_note
+from backup.notes import read_note
 
 _BLOCK = 1 << 20
 _TOLD = 5.0

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from backup.alarm import Alarm
 from backup.cleared import clearings
-from backup.copies import Copy, copies, standing
+from backup.copies import HEAL, Copy, Key, copies, standing
 from backup.manifest import read_name, shown
 from backup.restic import Repository, Snapshot
 from backup.stage import MANIFEST
@@ -42,17 +42,18 @@ def when(time: datetime) -> str:
     return f"{local(time):%Y-%m-%d %H:%M}"
 
 
-def doubted(site: Site, ctx: Context) -> dict[str, Alarm]:
-    """Evidence of each suspicious run -> the open alarm behind it. From the ledger alone: the repository is not opened.
+def doubted(site: Site, ctx: Context) -> dict[Key, Alarm]:
+    """Key of each suspicious copy -> the open alarm behind it. From the ledger alone: the repository is not opened.
 
     Suspicious is the run of an open alarm, and every later one of its set: the night after an encryption changes nothing,
     so it rings no more, and holds the same ciphertext. An alarm that lacked a figure falls away where a look at
     `backup.anomaly` since then, which takes a sample of the files, found the set in order.
     """
-    noted = {line.id: line.time for line in ctx.view.evidence(site.id, kind="outcome", duty="backup.run")}
+    noted = {line.id: line.time for duty in ("backup.run", HEAL)
+             for line in ctx.view.evidence(site.id, kind="outcome", duty=duty)}
     quiet = {state.subject: state.seen_at for state in ctx.view.states(site.id, "backup.anomaly")
              if state.verdict is Verdict.MET}
-    found: dict[str, Alarm] = {}
+    found: dict[Key, Alarm] = {}
     for name, mine in suspects(site, ctx, clearings(site, ctx)).items():
         rung = {alarm.evidence: alarm for alarm in reversed(mine.open)
                 if alarm.certain or name not in quiet or quiet[name] <= noted[alarm.evidence]}
@@ -60,11 +61,11 @@ def doubted(site: Site, ctx: Context) -> dict[str, Alarm]:
         for run in mine.runs:  # oldest first
             first = first or rung.get(run.evidence)
             if first is not None:
-                found[run.evidence] = rung.get(run.evidence, first)
+                found[run.evidence, name] = rung.get(run.evidence, first)
     return found
 
 
-def chosen(site: Site, pairs: Sequence[Pair], set_name: str, at: str, doubts: Mapping[str, Alarm]) -> tuple[Pair, Text]:
+def chosen(site: Site, pairs: Sequence[Pair], set_name: str, at: str, doubts: Mapping[Key, Alarm]) -> tuple[Pair, Text]:
     """The copy that `at` means (see `picked`), never a suspicious one unless it is asked for; and what to say of that.
 
     The text goes behind the plan's title; "" where there is nothing to tell. Raises PlanRefused, also where every proved
@@ -73,10 +74,10 @@ def chosen(site: Site, pairs: Sequence[Pair], set_name: str, at: str, doubts: Ma
     if at or not pairs:
         pair = picked(site, pairs, set_name, at)
         return pair, suspicion(pair[0], pair[1], doubts)
-    newest, alarm = pairs[-1], doubts.get(pairs[-1][0].evidence)
+    newest, alarm = pairs[-1], doubts.get(pairs[-1][0].key)
     if alarm is None:
         return newest, Text("", "")
-    calm = [pair for pair in pairs if pair[0].evidence not in doubts]
+    calm = [pair for pair in pairs if pair[0].key not in doubts]
     if not calm:
         raise PlanRefused(
             say("mọi bản sao đã chứng minh của bộ {n} đều đáng ngờ ({e}: {vi})",
@@ -89,11 +90,11 @@ def chosen(site: Site, pairs: Sequence[Pair], set_name: str, at: str, doubts: Ma
                          t=when(newest[1].time), e=alarm.evidence, vi=alarm.says.vi, en=alarm.says.en)
 
 
-def suspicion(copy: Copy | None, found: Snapshot, doubts: Mapping[str, Alarm]) -> Text:
+def suspicion(copy: Copy | None, found: Snapshot, doubts: Mapping[Key, Alarm]) -> Text:
     """What a title says of a copy that a person asked for by name or time; "" where nothing speaks against it."""
     if copy is None:
         return say("; CHÚ Ý: bản sao {i} chưa được chứng minh", "; NOTE: copy {i} is not proved", i=found.id[:8])
-    alarm = doubts.get(copy.evidence)
+    alarm = doubts.get(copy.key)
     if alarm is None:
         return Text("", "")
     return say("; CHÚ Ý: bản sao {i} đáng ngờ ({e}: {vi})", "; NOTE: copy {i} is suspicious ({e}: {en})", i=found.id[:8],

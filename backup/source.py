@@ -11,20 +11,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from backup.notes import PART_DONE as PART_DONE
+from backup.notes import read_note as read_note
+from backup.notes import write_note as write_note
 from backup.restic import Repository
 from ops import Host, Result, Step, Strict, Text
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-PART_DONE = 3
-"""Exit code of a staging step that could not get its source. The rest is copied all the same; the proof finds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +104,3 @@ class BaseSource(Strict):
     def examine(self, copy: Restored) -> Iterable[Text]:
         """What is wrong with a restored copy."""
         return ()
-
-
-def write_note(path: Path, body: dict[str, Any]) -> None:
-    """Writes a staging note beside what was staged; the drill compares with it. Never half-written."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.write_text(json.dumps(body, ensure_ascii=False, sort_keys=True, indent=1) + "\n", encoding="utf-8")
-    temporary.chmod(0o600)
-    temporary.replace(path)
-
-
-def read_note(path: Path) -> dict[str, Any]:
-    """The note that staging wrote. Raises OSError or ValueError."""
-    body = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(body, dict):
-        raise ValueError(f"{path.name} is not a note")
-    return body

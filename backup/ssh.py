@@ -174,6 +174,7 @@ _SIGNS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("locked", ("the key has a passphrase",)),
     ("key", ("key of host ", "error in libcrypto", "invalid format")),
     ("login", ("Permission denied (", "Too many authentication failures")),
+    ("cut", ("client_loop: ", "Read from remote host ")),  # only of a connection that stood: before it would read as "away"
     ("silent", ("timed out", "not responding", "Connection closed by", "banner exchange")),
     ("away", ("Connection refused", "No route to host", "Network is unreachable", "Could not resolve hostname",
               "Connection reset")),
@@ -195,6 +196,9 @@ _SAYINGS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "login": (("máy {n} không nhận khóa của gaccong", "host {n} does not take gaccong's key"),
               ("thêm khóa công khai vào authorized_keys của tài khoản đó",
                "add the public key to that account's authorized_keys")),
+    "cut": (("mất kết nối tới máy {n} giữa chừng", "the connection to host {n} was cut midway"),
+            ("kiểm tra mạng giữa hai máy và nhật ký sshd tại đó, rồi chạy lại",
+             "check the network in between and that machine's sshd log, then run again")),
     "silent": (("máy {n} không trả lời trong thời hạn", "host {n} did not answer in time"),
                ("kiểm tra mạng, tường lửa và sshd trên máy đó", "check network, firewall and sshd there")),
     "away": (("không kết nối được tới máy {n}", "host {n} cannot be reached"),
@@ -203,7 +207,7 @@ _SAYINGS: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 
 def sign_of(said: str) -> str:
-    """One word for what ssh said on standard error: changed, unknown, locked, key, login, silent, away; else ""."""
+    """One word for what ssh said on standard error: changed, unknown, locked, key, login, cut, silent, away; else ""."""
     return next((word for word, signs in _SIGNS if any(sign in said for sign in signs)), "")
 
 

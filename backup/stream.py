@@ -18,22 +18,24 @@ import pwd
 import re
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from backup.notes import PART_DONE, write_note
 from backup.servers.database import Database
 from backup.servers.dumping import COUNT_SECONDS, STREAM_SECONDS, Dumping, SourceTrouble, value_of
 from backup.servers.intake import PASSWORD, Intake, IntakeBroken, open_intake, version_of
-from backup.source import PART_DONE, write_note
 from backup.ssh import key_variable
 from ops import TIMED_OUT, Command, GaccongError, Here, Host, Remote, Result, Runner, Secret
 
 _TAIL = 8192
 _LAST_LINES = 6
+SILENT_SECONDS = 1800.0
+"""A database's dump that gives no byte for so long is ended. (A command may compute before its first.)"""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,12 @@ class Origin:
         return found, wrong
 
 
+def _stood_still(*_: object) -> None:
+    raise SourceTrouble(f"không có dữ liệu trong {SILENT_SECONDS / 60:g} phút, đã dừng kết xuất → xem bảng có bị khóa, hoặc có "
+                        f"EVENT chứa `;;` không (no data in {SILENT_SECONDS / 60:g} minutes, the dump was ended: is a table "
+                        f"locked, or does an event hold `;;`?)")
+
+
 class Flow:
     """The dump on its way: hashed, counted, its end remembered. `start` opens the intake at the first byte."""
 
@@ -110,15 +118,35 @@ class Flow:
         self.bytes = 0
         self.tail = b""
         self.settled = False
+        self._watched = False
 
     def take(self, chunk: bytes) -> None:
         """Takes what the dump program wrote. Raises IntakeBroken."""
+        self._watch(0)  # a repository that takes its time is not the dump's silence
         if self.intake is None:
             self.intake = self._start()
         self._digest.update(chunk)
         self.bytes += len(chunk)
         self.tail = (self.tail + chunk[-_TAIL:])[-_TAIL:]
         self.intake.give(chunk)
+        self._watch(SILENT_SECONDS)
+
+    def _watch(self, seconds: float) -> None:
+        if self._watched:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    @contextmanager
+    def watched(self, wanted: bool) -> Iterator[None]:
+        """Within it, bytes that stay away too long end the dump: the site's owner may have seen to it that it never ends.
+        Raises SourceTrouble."""
+        self._watched = wanted
+        signal.signal(signal.SIGALRM, _stood_still)
+        self._watch(SILENT_SECONDS)
+        try:
+            yield
+        finally:
+            self._watch(0)
+            self._watched = False
 
     def restic_ended(self, *_: object) -> None:
         """For SIGUSR1: restic has ended. Raises IntakeBroken unless all is settled."""
@@ -170,7 +198,9 @@ def carry(origin: Origin, flow: Flow, note: dict[str, Any]) -> str:
         note |= origin.facts()
         note["_before"], note["_wrong"] = origin.counts()
         command = replace(source.dump(origin.password), sink=flow.take, timeout=STREAM_SECONDS)
-        return fault(source, origin.run(command), flow)
+        with flow.watched(isinstance(source, Database)):
+            result = origin.run(command)
+        return fault(source, result, flow)
     except SourceTrouble as trouble:
         return str(trouble)
     except GaccongError as error:  # the machine is not reached, or was lost midway

@@ -55,12 +55,12 @@ def suspects(site: Site, ctx: Context, answered: Iterable[Clearing], repository:
 
 def _looked_into(ctx: Context, repository: Repository, held: Holding, alarm: Alarm) -> Iterator[Alarm]:
     """The alarm itself, or, where a figure was missing, what a look at the changed files makes of it."""
-    mains = {lot.evidence: lot.main for lot in held.lots}
-    newer = mains.get(alarm.evidence)
+    mains = {lot.key: lot.main for lot in held.lots}
+    newer = mains.get((alarm.evidence, alarm.set))
     if alarm.certain or newer is None:
         yield alarm
         return
-    told = density(ctx, repository, alarm.evidence, newer, mains.get(alarm.before))
+    told = density(ctx, repository, f"{alarm.evidence} {alarm.set}", newer, mains.get((alarm.before, alarm.set)))
     if told is None:
         yield alarm
     elif told >= PACKED:

@@ -192,8 +192,10 @@ _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
     ),
     "no_repository": (
         ("không thấy kho sao lưu tại {r}", "there is no repository at {r}"),
-        ("ổ đĩa hoặc máy chứa kho đã được gắn/bật chưa? Nếu kho đã mất, khôi phục kho từ bản thứ hai trước khi chạy tiếp",
-         "is its disk mounted or its machine up? If it is lost, bring it back from its second copy before going on"),
+        ("chưa sao lưu lần nào thì đây là bình thường, lần chạy đầu sẽ tạo kho. Đã từng sao lưu: ổ đĩa hoặc máy chứa kho đã "
+         "được gắn/bật chưa? Nếu kho đã mất, khôi phục kho từ bản thứ hai trước khi chạy tiếp",
+         "before the first backup this is as it should be: the first run makes it. Later: is its disk mounted or its machine "
+         "up? If it is lost, bring it back from its second copy before going on"),
     ),
     "unreachable": (
         ("không kết nối được tới kho sao lưu {r}: {said}", "repository {r} cannot be reached: {said}"),

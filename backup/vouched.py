@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backup.copies import Copy, copies, proved, renamed
+from backup.copies import HEAL, Copy, Key, copies, proved, renamed
 from backup.places import FIRST
 from backup.restic import Snapshot
 from ops import Context, Evidence, Site
@@ -45,6 +45,11 @@ class Lot:
             return False
         streams = {found.stream for found in self.snapshots}
         return "" in streams and set(copy.streams) <= streams
+
+    @property
+    def key(self) -> Key:
+        """Names the lot, as `Copy.key` names the copy."""
+        return self.evidence, self.set
 
     @property
     def main(self) -> Snapshot | None:
@@ -88,7 +93,7 @@ def holding(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = F
     """Sorts what a place lists. known: for a further place, id there -> id at the first place."""
     lines = ctx.view.evidence(site.id, kind="outcome")
     named = _Named(lines, copies(site, ctx), renamed(site, ctx))
-    taken: set[tuple[str, str]] = set()
+    taken: set[tuple[str, str, str]] = set()
     busy, broken = _open(site, ctx, lines), [line for line in lines if line.body.get("outcome") == "interrupted"]
     groups: dict[tuple[str, str], list[Snapshot]] = {}
     strangers: list[Snapshot] = []
@@ -112,7 +117,7 @@ class _Named:
     """Every snapshot that an outcome names."""
 
     def __init__(self, lines: Iterable[Evidence], known: Iterable[Copy], names: Mapping[str, str]) -> None:
-        self.copies = {copy.evidence: copy for copy in known}
+        self.copies = {copy.key: copy for copy in known}
         self._ids: dict[str, list[tuple[str, str]]] = {}
         for line in lines:
             for answer in _answers(line):
@@ -129,9 +134,10 @@ class _Named:
 
 
 def _lot(evidence: str, found: list[Snapshot], named: _Named) -> Lot:
-    copy = named.copies.get(evidence)
+    name = found[0].tag("set")
+    copy = named.copies.get((evidence, name))
     time = copy.started if copy else min(one.time for one in found).astimezone(UTC)
-    return Lot(copy.set if copy else found[0].tag("set"), copy, evidence, time, tuple(found))
+    return Lot(name, copy, evidence, time, tuple(found))
 
 
 def _answers(line: Evidence) -> Iterator[Mapping[str, Any]]:
@@ -153,17 +159,17 @@ def _in_making(found: Snapshot, intent: Evidence, place: str) -> bool:
     return found.time >= intent.time - _SLACK
 
 
-def _left_by(found: Snapshot, broken: Iterable[Evidence], taken: set[tuple[str, str]]) -> str:
+def _left_by(found: Snapshot, broken: Iterable[Evidence], taken: set[tuple[str, str, str]]) -> str:
     """The interrupted run in whose time a snapshot was made, or "". A run leaves one main snapshot at most, and one of each
-    dump; `taken` keeps which: times can be forged, and whatever else bears such a time is a stranger's.
+    dump, a heal as many of every set; `taken` keeps which: times can be forged, and whatever else bears such a time is a stranger's.
     """
     for line in broken:
         started = line.body.get("started")
-        if (line.id, found.stream) in taken:
+        if (line.id, found.tag("set"), found.stream) in taken:
             continue
-        if started and line.body.get("args", {}).get("set", "") == found.tag("set") and (
-                datetime.fromisoformat(started) - _SLACK <= found.time <= line.time):
-            taken.add((line.id, found.stream))
+        mine = line.duty == HEAL or line.body.get("args", {}).get("set", "") == found.tag("set")
+        if started and mine and datetime.fromisoformat(started) - _SLACK <= found.time <= line.time:
+            taken.add((line.id, found.tag("set"), found.stream))
             return line.id
     return ""
 

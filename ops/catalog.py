@@ -19,7 +19,7 @@ from ops.duty import Check, Duty
 from ops.errors import GaccongError
 from ops.leaf import leaves
 from ops.model import say
-from ops.settings import DomainSettings
+from ops.settings import DomainSettings, Strict
 
 DOMAINS = ("backup", "monitoring", "accounts", "playbooks")
 LEAF_FOLDERS = (
@@ -114,4 +114,14 @@ def settings() -> dict[str, type[DomainSettings]]:
     for domain in DOMAINS:
         if find_spec(f"{domain}.settings") is not None:
             found[domain] = import_module(f"{domain}.settings").Settings
+    return found
+
+
+@cache
+def tops() -> dict[str, type[Strict]]:
+    """Sections of the main file that domain folders bring: name -> model, from `TOP` of their settings module."""
+    found: dict[str, type[Strict]] = {}
+    for domain in DOMAINS:
+        if find_spec(f"{domain}.settings") is not None:
+            found |= getattr(import_module(f"{domain}.settings"), "TOP", {})
     return found

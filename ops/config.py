@@ -19,7 +19,7 @@ from ops import policy as policies
 from ops.errors import GaccongError
 from ops.locate import lines_of
 from ops.mistakes import Mistake, from_validation
-from ops.model import Host, Office, Site, Text, say
+from ops.model import NOTHING, Host, Office, Site, Text, say
 from ops.policy import Policy
 from ops.settings import DomainSettings, Place, Reference, Strict, Word
 
@@ -121,9 +121,11 @@ class Config:
     policies: Mapping[str, Policy]
     hosts: Mapping[str, Host]
     bases: Mapping[str, Path]
+    tops: Mapping[str, Any] = NOTHING
 
 
 Sections = Mapping[str, type[DomainSettings]]
+Tops = Mapping[str, type[Strict]]
 
 
 def site_model(sections: Sections) -> type[BaseModel]:
@@ -132,10 +134,16 @@ def site_model(sections: Sections) -> type[BaseModel]:
     return create_model("Site", __base__=SiteModel, **fields)
 
 
-def schema(sections: Sections) -> dict[str, Any]:
+def top_model(tops: Tops) -> type[TopModel]:
+    """The model of the main file with the sections that domain folders bring."""
+    fields: dict[str, Any] = {name: (model, model()) for name, model in tops.items()}
+    return create_model("Top", __base__=TopModel, **fields)
+
+
+def schema(sections: Sections, tops: Tops = NOTHING) -> dict[str, Any]:
     """JSON Schema of the whole configuration, for editors."""
     fields: dict[str, Any] = {"site": (dict[str, site_model(sections)], {})}  # type: ignore[misc]
-    whole = create_model("Gaccong", __base__=TopModel, **fields)
+    whole = create_model("Gaccong", __base__=top_model(tops), **fields)
     return whole.model_json_schema()
 
 
@@ -146,14 +154,14 @@ class _File:
     lines: dict[tuple[str | int, ...], int]
 
 
-def load(path: Path, sections: Sections) -> Config:
+def load(path: Path, sections: Sections, tops: Tops = NOTHING) -> Config:
     """Reads and judges the configuration at `path`. Raises ConfigError with every mistake."""
     mistakes: list[Mistake] = []
     main = _read(path, mistakes)
     if main is None:
         raise ConfigError(mistakes)
     top_data = {key: value for key, value in main.data.items() if key != "site"}
-    top = _validate(TopModel, top_data, main, (), mistakes)
+    top = _validate(top_model(tops), top_data, main, (), mistakes)
     files = [main, *_included(main, top_data.get("include", ()), mistakes)]
     entries, hosts = _gather(files, mistakes)
     model = site_model(sections)
@@ -181,6 +189,7 @@ def load(path: Path, sections: Sections) -> Config:
         used,
         {"here": Host("here"), **hosts},
         bases,
+        {name: getattr(top, name) for name in tops},
     )
 
 

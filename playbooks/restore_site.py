@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backup import judge
 from backup.copies import Copy, copies, proved, standing
 from backup.pick import ID, chosen, doubted, path_in, suspicion, until
 from backup.restic import Repository, Snapshot, can, escaped, repository_of, version
@@ -107,7 +108,13 @@ def restore_site(site: Site, ctx: Context, *, set: str = "", at: str = "", path:
     return Plan(say("khôi phục {p} từ bản sao {i}{vi}", "restore {e} from copy {i}{en}", i=ids, p=what,
                     e=wanted[0].only if path else "the site", vi="".join(one.told.vi for one in wanted),
                     en="".join(one.told.en for one in wanted)),
-                (*work.ready, *work.swaps, tidy, *work.last), (Proof("web.http"),))
+                (*work.ready, *work.swaps, tidy, *work.last), _proofs(site, wanted))
+
+
+def _proofs(site: Site, wanted: list[Wanted]) -> tuple[Proof, ...]:
+    """The restored trees were right and stand there; and the site answers, where it is watched."""
+    answers = (Proof("web.http"),) if site.settings.get("monitoring") is not None else ()
+    return Proof("backup.restored", tuple(one.name for one in wanted)), *answers
 
 
 def _wanted(site: Site, ctx: Context, repository: Repository, set_name: str, at: str, path: str) -> list[Wanted]:
@@ -180,9 +187,11 @@ def _set_steps(site: Site, ctx: Context, repository: Repository, one: Wanted, wo
     held = one.snapshot.stage(one.name)
     stage_root = _stage_root(ctx.home, one.snapshot, stage_of(ctx.home, one.name), used)
     told = ("--json",) if can("restore_progress", version(ctx, repository.program)) else ()
+    begin, compare = _compare(site, ctx, one, held, stage_root, [(str(path), str(places[path].root)) for path in files])
+    work.ready.append(begin)
     work.ready += [_restore(repository, one.snapshot, str(path), places[path], told) for path in files]
     work.ready.append(_restore(repository, one.snapshot, held, Place(ctx.home, Path(), stage_root, Path()), told))
-    work.ready.append(_compare(site, ctx, one.snapshot, held, stage_root, [(str(path), places[path].root) for path in files]))
+    work.ready.append(compare)
     work.swaps += [_swap(places[path]) for path in files]
     staged = stage_root / held.lstrip("/")
     for source in sqlites:
@@ -273,18 +282,16 @@ def _restore(repository: Repository, snapshot: Snapshot, path: str, place: Place
         undo=_tidy(place.home, root))
 
 
-def _compare(site: Site, ctx: Context, snapshot: Snapshot, held: str, stage_root: Path,
-             parts: list[tuple[str, Path]]) -> Step:
+def _compare(site: Site, ctx: Context, one: Wanted, held: str, stage_root: Path,
+             parts: list[tuple[str, str]]) -> tuple[Step, Step]:
     """What goes live must be what was proved: every byte against the manifest that the ledger noted."""
-    noted = next((copy.manifest for copy in copies(site, ctx) if copy.is_(snapshot)), "")
-    named = [word for at, root in [(held, stage_root), *parts] for word in ("--part", at, str(root))]
+    noted = next((copy.manifest for copy in copies(site, ctx) if copy.is_(one.snapshot)), "")
     source = say("sổ bằng chứng đã ghi", "the ledger noted") if noted else \
         say("nằm trong bản sao (sổ bằng chứng không ghi bản này)", "lies in the copy (the ledger knows nothing of it)")
-    return Step(
-        say("so từng tệp vừa khôi phục với danh mục {vi}", "compare every restored file with the manifest that {en}",
-            vi=source.vi, en=source.en),
-        python("backup.judge", "--root", str(stage_root), "--stage", held, "--manifest", noted, *named),
-        keep=True, timeout=_SECONDS)
+    why = say("so từng tệp vừa khôi phục với danh mục {vi}", "compare every restored file with the manifest that {en}",
+              vi=source.vi, en=source.en)
+    return judge.steps(judge.note_of(ctx.home, one.name), one.snapshot.id, str(stage_root), held, noted,
+                       [(held, str(stage_root)), *parts], why, in_place=True)
 
 
 def _put(name: str, staged: Path, to: Path, place: Place) -> Step:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from backup import judge
 from backup.copies import Copy
 from backup.pick import chosen, doubted, path_in, standing_copies
 from backup.restic import Repository, Snapshot, can, escaped, repository_of, version
@@ -46,12 +47,14 @@ def restore(site: Site, ctx: Context, *, to: str, set: str = "", at: str = "", p
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
     held = found.stage(set)
-    steps = [_bring(ctx, repository, found, to, (only, f"{held}/{MANIFEST}") if only else ()),
-             _judge(to, held, copy, only)]
+    begin, compare = judge.steps(
+        judge.note_of(ctx.home, set), found.id, to, held, copy.manifest, [(only, to)] if only else [],
+        say("so từng tệp với danh mục đã ghi trong sổ", "compare every file with the manifest that the ledger noted"))
+    steps = [begin, _bring(ctx, repository, found, to, (only, f"{held}/{MANIFEST}") if only else ()), compare]
     steps += _databases(ctx, repository, copy, target, target / held.lstrip("/"), name if only else "*")
     title = say("khôi phục {p} bộ {n} vào {t}{vi}", "restore {p} of set {n} into {t}{en}", p=only or "*", n=set, t=to,
                 vi=told.vi, en=told.en)
-    return Plan(title, tuple(steps), (Proof("backup.contents", (set,)),))
+    return Plan(title, tuple(steps), (Proof("backup.restored", (set,)),))
 
 
 def _only_set(site: Site, ctx: Context, to: str, at: str, path: str) -> str:
@@ -73,13 +76,6 @@ def _bring(ctx: Context, repository: Repository, found: Snapshot, to: str, only:
     patterns = [word for path in only for word in ("--include", escaped(path))]
     return repository.step(say("khôi phục bản {i} vào {t}", "restore copy {i} into {t}", i=found.id[:8], t=to),
                            "restore", *told, found.id, "--target", to, *patterns, "--no-lock")
-
-
-def _judge(to: str, held: str, copy: Copy, only: str) -> Step:
-    parts = ("--part", only, to) if only else ()
-    return Step(say("so từng tệp với danh mục đã ghi trong sổ", "compare every file with the manifest that the ledger noted"),
-                python("backup.judge", "--root", to, "--stage", held, "--manifest", copy.manifest, *parts),
-                keep=True, timeout=_SECONDS)
 
 
 def _database_at(ctx: Context, set_name: str, path: str) -> str:

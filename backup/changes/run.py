@@ -10,11 +10,12 @@ from backup import inventory
 from backup.copies import copies, tags_of
 from backup.copying import note_of
 from backup.found import mark_of
+from backup.lean import lean
 from backup.restic import DONE, Repository, repository_of, version
 from backup.source import Desk
 from backup.stage import stage_of
 from backup.trouble import ResticTrouble, explain
-from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, python, say
+from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, say
 
 if TYPE_CHECKING:
     from backup.settings import BackupSet
@@ -71,7 +72,7 @@ def _refuse_remote(site: Site, name: str, chosen: BackupSet) -> None:
 def _ready(stage: str, staged: list[str]) -> Step:
     kept = [part for name in staged for part in ("--keep", name)]
     return Step(say("dọn nơi tạm {p}", "make the stage {p} ready", p=stage),
-                python("backup.stage", "--stage", stage, *kept), timeout=600.0)
+                lean("backup.stage", "--stage", stage, *kept), timeout=600.0)
 
 
 def _found(site: Site, ctx: Context, repository: Repository) -> Step:
@@ -86,7 +87,7 @@ def _found(site: Site, ctx: Context, repository: Repository) -> Step:
     return Step(
         say("kho sao lưu {r}: có thì dùng, chưa từng có thì tạo", "repository {r}: use it; if there never was one, make it",
             r=repository.at),
-        python("backup.found", "--at", repository.at, "--mark", str(mark), "--", *repository.argv()),
+        lean("backup.found", "--at", repository.at, "--mark", str(mark), "--", *repository.argv()),
         env=repository.env, secrets=repository.secrets, keep=True, timeout=900.0)
 
 
@@ -114,7 +115,7 @@ def _manifest(stage: str, repository: Repository, chosen: BackupSet) -> Step:
                          ("--exclude", chosen.excluded())):
         given += [part for value in values for part in (flag, value)]
     return Step(say("lập danh mục tệp kèm mã băm", "write the manifest with every file's hash"),
-                python("backup.manifest", "--stage", stage, "--repository", repository.at, *given),
+                lean("backup.manifest", "--stage", stage, "--repository", repository.at, *given),
                 keep=True, timeout=21600.0)
 
 
@@ -124,5 +125,5 @@ def _copy(site: Site, stage: str, repository: Repository, name: str, chosen: Bac
     why = say("chép vào kho bằng restic", "copy into the repository with restic")
     words = repository.argv("backup", "--json", "--host", site.id, *tags, *excludes, "--", *map(str, chosen.live()), stage)
     note = note_of(Path(stage).parent.parent, name, repository.at)
-    return Step(why, python("backup.copying", "--note", str(note), "--at", repository.at, "--", *words), env=repository.env,
+    return Step(why, lean("backup.copying", "--note", str(note), "--at", repository.at, "--", *words), env=repository.env,
                 secrets=repository.secrets, expect=DONE, keep=True, timeout=21600.0)

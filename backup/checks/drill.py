@@ -12,10 +12,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from backup.blind import blind
-from backup.compare import ELSEWHERE, Comparison, restored
+from backup.compare import ELSEWHERE, Comparison, compare, restored
 from backup.copies import Copy, proved, standing
 from backup.hold import remove
 from backup.manifest import Entry
+from backup.objects import objects_of
 from backup.pour import pour_of
 from backup.restic import Repository, Snapshot, escaped, repository_of
 from backup.sample import Sample, choose
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from backup.source import BaseSource
 
 _SECONDS = 21600.0
+WHOLE = 64
+"""Letters of a snapshot's full id; restic before 0.15 told eight."""
 _SPARE = 256 << 20
 _WINDOW = timedelta(days=7)
 _DATABASES = ("sqlite", "mariadb", "postgresql", "wordpress")
@@ -51,7 +54,6 @@ class Drill:
     loaded: list[Text] = field(default_factory=list)
     restoring: float = 0.0
     loading: float = 0.0
-    size: int = 0
 
     @property
     def held(self) -> str:
@@ -105,9 +107,8 @@ def _still_good(site: Site, ctx: Context, name: str) -> Finding | None:
 
 
 def _drill(site: Site, ctx: Context, repository: Repository, name: str) -> Finding:
-    tags = ("gaccong", f"set={name}", f"site={site.id}")
     known = [copy for copy in proved(site, ctx) if copy.set == name]
-    pairs = standing(known, [found for found in repository.snapshots(ctx, *tags) if not found.stream])
+    pairs = _pairs(site, ctx, repository, known)
     again = f"gaccong plan backup.run set={name} --site {site.id}"
     if not pairs:
         verdict = Verdict.BROKEN if known else Verdict.UNSEEN
@@ -129,6 +130,30 @@ def _drill(site: Site, ctx: Context, repository: Repository, name: str) -> Findi
         return _finding(site, ctx, repository, one, seen)
     finally:
         _clear(root)
+
+
+def _pairs(site: Site, ctx: Context, repository: Repository, known: list[Copy]) -> list[tuple[Copy, Snapshot]]:
+    """The copies that stand, with their snapshots. By the names of the objects where they can be reached, for to list
+    snapshots is to open the repository once more; a copy restored from there still has to hold the noted manifest.
+    """
+    objects = objects_of(ctx, repository)
+    if objects is not None and known and all(len(copy.snapshot) == WHOLE and _staged(copy) for copy in known):
+        try:
+            there = objects.names("snapshots")
+        except OSError as error:
+            ctx.log.info("asking restic for the snapshots: %s", error)
+        else:
+            return [(copy, Snapshot(copy.snapshot, copy.started, site.id, (), (_staged(copy),))) for copy in known
+                    if f"snapshots/{copy.snapshot}" in there]
+    tags = ("gaccong", f"site={site.id}")
+    return standing(known, [found for found in repository.snapshots(ctx, *tags) if not found.stream])
+
+
+def _staged(copy: Copy) -> str:
+    """The stage folder as the copy's own run told it; "" when it did not."""
+    end = f"/stage/{copy.set}/{MANIFEST}"
+    told = (str(answer.get("path", "")) for answer in copy.answers if "manifest" in answer)
+    return next((path.removesuffix(f"/{MANIFEST}") for path in told if path.endswith(end)), "")
 
 
 def rpo(times: list[datetime], now: datetime) -> float:
@@ -186,23 +211,21 @@ def _refuse_full(folder: Path, size: int) -> None:
 def _compare(one: Drill) -> Comparison:
     """Every restored byte against the manifest; in a sample, what was chosen and whatever else came along."""
     seen = Comparison(one.held)
-    whole, base = restored(one.root), os.fsencode(one.root)
+    whole, base, sample = restored(one.root), os.fsencode(one.root), one.sample
 
     def judge(path: bytes, entry: Entry) -> str:
-        chosen = one.sample is None or path in one.sample.files or os.path.lexists(base + path)
-        if not chosen:
-            return ELSEWHERE
-        if entry["kind"] == "file":
-            one.size += entry["size"]
-        return whole(path, entry)
+        chosen = sample is None or path in sample.files or os.path.lexists(base + path)
+        return whole(path, entry) if chosen else ELSEWHERE
 
     manifest = one.stage / MANIFEST
     if not one.held or not manifest.is_file():
         one.faults.append(say("không có danh mục tệp trong bản khôi phục", "there is no manifest in the restored copy"))
         return seen
-    with manifest.open(encoding="ascii", newline="\n") as stream:
-        for line in stream:
-            seen.line(line.removesuffix("\n"), judge)
+    try:
+        compare(seen, manifest, judge)
+    except (ValueError, KeyError, TypeError):
+        one.faults.append(say("không đọc hiểu được danh mục tệp", "the manifest cannot be understood"))
+        return seen
     one.faults += _compared(seen, one.copy)
     return seen
 
@@ -257,7 +280,7 @@ def _finding(site: Site, ctx: Context, repository: Repository, one: Drill, seen:
     rto = one.restoring + one.loading
     compared = seen.files - seen.elsewhere
     unlike = compared - seen.right
-    measures = {"rows": 0.0, **one.more, "seconds": one.restoring, "rto_seconds": rto, "restored_bytes": one.size,
+    measures = {"rows": 0.0, **one.more, "seconds": one.restoring, "rto_seconds": rto, "restored_bytes": seen.compared_bytes,
                 "files": seen.right, "all_files": seen.files, "bytes": seen.bytes, "wrong_files": seen.count("wrong"),
                 "lost_files": seen.count("lost"), "moving_files": seen.count("moving"),
                 "gone_files": seen.count("gone"), "unlike_files": unlike,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from backup.copies import Copy, proved, standing
+from backup.copies import Copy, Key, proved, standing
 from backup.locked import lock_age
 from backup.objects import objects_of, trouble
 from backup.restic import repository_of
@@ -34,7 +34,7 @@ def fresh(site: Site, ctx: Context) -> Iterator[Finding]:
         if error.kind != "no_repository":
             raise
         for level in ("user", "system"):
-            yield _gone(site, level, error, known)
+            yield _gone(site, ctx, level, error, known)
         return
     locked = lock_age(repository_of(ctx).local, ctx.now)
     taken = removed(site, ctx)  # what went by the keep rule is not missed
@@ -42,14 +42,14 @@ def fresh(site: Site, ctx: Context) -> Iterator[Finding]:
         sets = ctx.settings.of_level(level)
         mine = [copy for copy in known if copy.set in sets]
         vanished = [copy.snapshot for copy in mine
-                    if copy.evidence not in there and not any(one.startswith(copy.snapshot) for one in taken)]
+                    if copy.key not in there and not any(one.startswith(copy.snapshot) for one in taken)]
         young = not mine or mine[0].started > ctx.now - timedelta(days=WEEK)
-        found = judge(site, ctx, level, [copy for copy in mine if copy.evidence in there], vanished, young)
+        found = judge(site, ctx, level, [copy for copy in mine if copy.key in there], vanished, young)
         yield replace(found, measures={**found.measures, **locked})
 
 
-def _standing(site: Site, ctx: Context, known: Sequence[Copy]) -> set[str]:
-    """The evidence of those copies whose snapshot is still there, dumps that belong to them included.
+def _standing(site: Site, ctx: Context, known: Sequence[Copy]) -> set[Key]:
+    """The keys of those copies whose snapshot is still there, dumps that belong to them included.
 
     In a folder of this machine a snapshot whose bytes are no longer what its name says counts as gone.
     """
@@ -57,7 +57,7 @@ def _standing(site: Site, ctx: Context, known: Sequence[Copy]) -> set[str]:
     objects = objects_of(ctx, repository)
     if objects is None:
         listed = repository.snapshots(ctx, "gaccong", f"site={site.id}")
-        return {copy.evidence for copy, _ in standing(known, listed)}
+        return {copy.key for copy, _ in standing(known, listed)}
     try:
         names = set(objects.names("snapshots"))
         if repository.local is not None:
@@ -66,7 +66,7 @@ def _standing(site: Site, ctx: Context, known: Sequence[Copy]) -> set[str]:
         raise trouble(error, repository.at) from None
     ids = {name.partition("/")[2] for name in names}
     short = {name[:8] for name in ids}  # before 0.15 restic told eight digits
-    return {copy.evidence for copy in known
+    return {copy.key for copy in known
             if all(one in ids or (len(one) == 8 and one in short) for one in (copy.snapshot, *copy.streams.values()))}
 
 
@@ -155,14 +155,15 @@ def _facts(copies: Sequence[Copy], vanished: list[str]) -> dict[str, object]:
             "days_by_week": counted, "vanished": vanished[-WEEK:]}
 
 
-def _gone(site: Site, level: str, trouble: ResticTrouble, known: Sequence[Copy]) -> Finding:
+def _gone(site: Site, ctx: Context, level: str, trouble: ResticTrouble, known: Sequence[Copy]) -> Finding:
     """No repository: with nothing ever copied that is only the beginning, else a loss; in both cases no copy exists."""
     text = say("mức {vi_level}: chưa có bản sao nào", "level {en_level}: no copy", **_called(level))
     if known:
         text = say("{vi_}; {what_vi}", "{en_}; {what_en}", vi_=text.vi, en_=text.en, what_vi=trouble.what.vi,
                    what_en=trouble.what.en)
         text = Text(f"{text.vi}. {trouble.mend.vi}", f"{text.en}. {trouble.mend.en}")
-    return Finding(level, Verdict.BROKEN, text, next=f"gaccong plan backup.run set={level} --site {site.id}")
+    name = next(iter(sorted(ctx.settings.of_level(level))), level)
+    return Finding(level, Verdict.BROKEN, text, next=f"gaccong plan backup.run set={name} --site {site.id}")
 
 
 def _called(level: str) -> dict[str, str]:

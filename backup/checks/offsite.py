@@ -6,8 +6,9 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from backup.copies import proved
 from backup.keyless import look
 from backup.objects import objects_of
 from backup.places import FIRST, Where
@@ -16,7 +17,7 @@ from backup.restic import Repository, Snapshot, repository_of
 from backup.structure import SECONDS, check_structure
 from backup.trouble import ResticTrouble
 from backup.vouched import Holding, Lot, holding, pairs, twins
-from ops import CannotSee, Context, Finding, Site, Text, Verdict, check, days, say
+from ops import CannotSee, Context, Finding, Site, Text, Verdict, check, days, local, say
 
 THREE = "3-2-1"
 _SECONDS = 120.0
@@ -63,17 +64,17 @@ def offsite(site: Site, ctx: Context) -> Iterator[Finding]:
 
 
 def _first(site: Site, ctx: Context) -> list[Snapshot] | CannotSee:
+    """The copies at the first place. Before the first run there is no repository: that is none, not unseen."""
     try:
         return repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}", timeout=_SECONDS)
     except CannotSee as trouble:
-        return trouble
+        unbegun = isinstance(trouble, ResticTrouble) and trouble.kind == "no_repository" and not proved(site, ctx)
+        return [] if unbegun else trouble
 
 
 def _newest(site: Site, ctx: Context, mine: Holding | None) -> dict[str, list[Lot]]:
     """The proved copies of each set: those that stand at the first place; if it cannot be read, those of the ledger."""
     if mine is None:
-        from backup.copies import proved
-
         known = proved(site, ctx)
         return {name: [Lot(name, copy, copy.evidence, copy.started, ()) for copy in known if copy.set == name]
                 for name in ctx.settings.set}
@@ -146,9 +147,7 @@ def _by_restic(ctx: Context, repository: Repository) -> Text | None:
 def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], proof: bool) -> Finding:
     following = f"gaccong plan backup.copy place={seen.name} --site {site.id}"
     if seen.held is None:
-        assert seen.trouble is not None
-        return Finding(seen.name, Verdict.UNSEEN, Text(seen.trouble.explain("vi"), seen.trouble.explain("en")),
-                       facts={"append_only": seen.where.append_only}, next=following)
+        return _blind(site, ctx, seen)
     if not any(newest.values()):
         return Finding(seen.name, Verdict.UNSEEN, say("chưa có bản sao nào được chứng minh để chép sang {n}",
                                                       "there is no proved copy yet to bring to {n}", n=seen.name),
@@ -210,42 +209,110 @@ def _claim(seen: Seen) -> str:
     return "claimed, not tried" if seen.where.append_only else "not said"
 
 
+def _blind(site: Site, ctx: Context, seen: Seen) -> Finding:
+    """A place that could not be looked at: since when, and when it last could. No copy is said to be lost for that."""
+    assert seen.trouble is not None
+    since, good = _sight(site, ctx, seen.name)
+    last = say("lần xem được gần nhất: {w}", "last good look: {w}", w=_moment(good)) if good else say(
+        "chưa lần nào xem được", "it never could be looked at yet")
+    mend = Text(*(f"\n  → {words}" if words else "" for words in (seen.trouble.mend.vi, seen.trouble.mend.en)))
+    text = say("chưa xem được nơi cất thứ hai {n} từ {w} (chưa biết bản sao ở đó ra sao, không phải là đã mất): {y_vi}; "
+               "{l_vi}{m_vi}",
+               "second place {n} could not be reached or read since {w} (how its copies are is not known, not that they are "
+               "lost): {y_en}; {l_en}{m_en}", n=seen.name, w=_moment(since), y_vi=seen.trouble.what.vi,
+               y_en=seen.trouble.what.en, l_vi=last.vi, l_en=last.en, m_vi=mend.vi, m_en=mend.en)
+    measures = {"unseen_since_timestamp_seconds": since.timestamp()}
+    if good:
+        measures["last_good_timestamp_seconds"] = good.timestamp()
+    return Finding(seen.name, Verdict.UNSEEN, text, measures, {"append_only": seen.where.append_only},
+                   f"gaccong look backup.offsite --site {site.id}")
+
+
+def _sight(site: Site, ctx: Context, name: str) -> tuple[datetime, datetime | None]:
+    """(not seen since, last good look) of a place. The look before hands both on, as long as nothing is seen."""
+    before = next((state for state in ctx.view.states(site.id, "backup.offsite") if state.subject == name), None)
+    if before is None:
+        return ctx.now, None
+    if before.verdict is not Verdict.UNSEEN:
+        return ctx.now, before.seen_at
+    since = before.measures.get("unseen_since_timestamp_seconds", ctx.now.timestamp())
+    good = before.measures.get("last_good_timestamp_seconds")
+    return datetime.fromtimestamp(since, UTC), None if good is None else datetime.fromtimestamp(good, UTC)
+
+
+def _moment(when: datetime) -> str:
+    return f"{local(when):%d/%m/%Y %H:%M}"
+
+
 def _three(site: Site, ctx: Context, seen: list[Seen]) -> Finding:
     """Three copies with the site itself, two places, one elsewhere, and one from which nothing can be deleted."""
-    holding_some = [one for one in seen if one.held is not None and one.damage is None and any(lot.proved for lot in one.held.lots)]
-    unread = [one.name for one in seen if one.held is None]
-    elsewhere = [one.name for one in holding_some if one.where.elsewhere]
-    firm = [one.name for one in holding_some if one.tried is False or (one.where.append_only and one.tried is None)]
-    measures = {"places": float(len(holding_some)), "elsewhere": float(len(elsewhere)), "append_only": float(len(firm)),
+    good = [one for one in seen if one.held is not None and one.damage is None and any(lot.proved for lot in one.held.lots)]
+    unread = [one for one in seen if one.held is None]
+    elsewhere, firm = [one.name for one in good if one.where.elsewhere], [one.name for one in good if _firm(one)]
+    measures = {"places": float(len(good)), "elsewhere": float(len(elsewhere)), "append_only": float(len(firm)),
                 "configured": float(len(seen))}
-    facts = {"places": [one.name for one in holding_some], "elsewhere": elsewhere, "unread": unread,
+    facts = {"places": [one.name for one in good], "elsewhere": elsewhere, "unread": [one.name for one in unread],
              "append_only": {one.name: _claim(one) for one in seen}}
-    lacks = list(_lacks(len(holding_some), elsewhere, firm))
-    if not lacks:
+    lacks = list(_lacks(seen, good, unread))
+    if not lacks and not _short(good):
         text = say("3-2-1 đủ: {p} nơi có bản sao, ngoài máy này: {e}; không xóa được: {f}{c}",
                    "3-2-1 holds: copies at {p} places, off this machine: {e}; nothing can be deleted at: {f}{d}",
-                   p=len(holding_some), e=", ".join(elsewhere), f=", ".join(firm), c=_only_claimed(holding_some, firm).vi,
-                   d=_only_claimed(holding_some, firm).en)
+                   p=len(good), e=", ".join(elsewhere), f=", ".join(firm), c=_only_claimed(good, firm).vi,
+                   d=_only_claimed(good, firm).en)
         return Finding(THREE, Verdict.MET, text, measures, facts)
-    vi, en = "; ".join(one.vi for one in lacks), "; ".join(one.en for one in lacks)
-    blind = f" (?: {', '.join(unread)})" if unread else ""
-    demanded = ctx.threshold("backup.places", 0)
-    if unread and len(holding_some) + len(unread) >= 2:
+    if unread and len(good) + len(unread) >= 2:
         verdict = Verdict.UNSEEN
     else:
-        verdict = Verdict.BROKEN if len(holding_some) < demanded else Verdict.AT_RISK
-    following = (f"gaccong plan backup.copy place={seen[1].name} --site {site.id}" if len(seen) > 1 and not len(holding_some) > 1
-                 else f"gaccong config schema  # [site.{site.id}.backup.second.…]")
-    return Finding(THREE, verdict, say("chưa đủ 3-2-1: {vi_}{b}", "3-2-1 does not hold: {en_}{b}", vi_=vi, en_=en, b=blind),
-                   measures, facts, following)
+        verdict = Verdict.BROKEN if len(good) < ctx.threshold("backup.places", 0) else Verdict.AT_RISK
+    if unread:
+        names = ", ".join(one.name for one in unread)
+        lacks.insert(0, say("chưa xem được nơi {n}, nên chưa tính những gì nằm ở đó", "place {n} could not be reached or read, so "
+                            "what it holds is not counted", n=names))
+    vi, en = "; ".join(one.vi for one in lacks), "; ".join(one.en for one in lacks)
+    text = say("chưa kết luận được 3-2-1: {vi_}", "3-2-1 cannot be told: {en_}", vi_=vi, en_=en)
+    if verdict is not Verdict.UNSEEN:
+        text = say("chưa đủ 3-2-1: {vi_}", "3-2-1 does not hold: {en_}", vi_=vi, en_=en)
+    return Finding(THREE, verdict, text, measures, facts, _towards(site, ctx, seen, good, unread))
 
 
-def _lacks(count: int, elsewhere: list[str], firm: list[str]) -> Iterator[Text]:
-    if count < 2:
-        yield say("chỉ {n} nơi có bản sao đã chứng minh (cần 2)", "only {n} places hold a proved copy (2 are needed)", n=count)
-    if not elsewhere:
+def _towards(site: Site, ctx: Context, seen: list[Seen], good: list[Seen], unread: list[Seen]) -> str:
+    """The command that brings 3-2-1 nearer: a first copy, then a look, a copy elsewhere, a further place."""
+    if not good and not unread:
+        return f"gaccong plan backup.run set={next(iter(ctx.settings.set))} --site {site.id}"
+    if unread:
+        return f"gaccong look backup.offsite --site {site.id}"
+    empty = next((one.name for one in seen if one not in good and one.name != FIRST), "")
+    if empty:
+        return f"gaccong plan backup.copy place={empty} --site {site.id}"
+    return f"gaccong config schema  # [site.{site.id}.backup.second.…]"
+
+
+def _firm(seen: Seen) -> bool:
+    """Whether nothing can be deleted from there, as tried, or as claimed where it cannot be tried."""
+    return seen.tried is False or (seen.where.append_only and seen.tried is None)
+
+
+def _short(good: list[Seen]) -> bool:
+    """Whether these places alone do not make 3-2-1."""
+    return len(good) < 2 or not any(one.where.elsewhere for one in good) or not any(map(_firm, good))
+
+
+def _lacks(seen: list[Seen], good: list[Seen], unread: list[Seen]) -> Iterator[Text]:
+    """What is known to be missing, even if all that could not be looked at were in order."""
+    perhaps = [*good, *unread]
+    if not perhaps:
+        yield say("chưa nơi nào có bản sao đã chứng minh", "no place holds a proved copy yet")
+    if len(seen) < 2:
+        yield say("chưa khai nơi cất thứ hai, chỉ 1 nơi (cần 2)", "no second place is configured, only 1 place (2 are needed)")
+    elif perhaps:
+        for one in seen:
+            if one not in perhaps and one.damage is None:
+                yield say("nơi {n} chưa có bản sao đã chứng minh nào", "place {n} holds no proved copy", n=one.name)
+            elif one not in perhaps:
+                yield say("bản sao ở nơi {n} đã hỏng", "the copies at place {n} are damaged", n=one.name)
+    if perhaps and not any(one.where.elsewhere for one in perhaps):
         yield say("không có bản nào ở ngoài máy này", "no copy is off this machine")
-    if not firm:
+    if perhaps and not any(map(_firm, perhaps)):
         yield say("không có kho nào chỉ ghi thêm: ai chiếm máy này xóa được mọi bản sao",
                   "no place is append-only: whoever takes this machine can delete every copy")
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from backup.source import PART_DONE, read_note, write_note
+from backup.notes import PART_DONE, read_note, write_note
 from backup.ssh import end_with_parent
 from ops import python
 

@@ -6,6 +6,7 @@ read in a process of its own with a few seconds of CPU; what comes back is only 
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -18,8 +19,8 @@ from contextlib import suppress
 from time import monotonic
 
 CPU_SECONDS = 4
-SMALL = 64 << 10
-"""A page of fewer bytes cannot keep a parser long."""
+SMALL = 16 << 10
+"""A page of fewer bytes cannot keep a parser long: at worst half a second (nested elements cost their square)."""
 _WAIT_SECONDS = 60.0
 _MOST_SAID = 32 << 20
 MOST_TEXT = 8 << 20
@@ -29,6 +30,8 @@ _ATTRIBUTES = ("href", "src", "data", "poster", "background", "data-src", "srcse
 _CSS = re.compile(r"""url\(\s*["']?([^"')\s]{1,2000})|@import\s+["']([^"']{1,2000})""", re.I)
 _REFRESH = re.compile(r"url\s*=\s*[\"']?([^\"'\s]{1,2000})", re.I)
 _CHARSET = re.compile(rb"""charset\s*=\s*["']?([\w-]{1,40})""", re.I)
+_NO_CHARSETS = ("punycode", "idna")
+"""For host names; decoding a page by them costs the square of its length."""
 _SELECTOR = ",".join(f"[{name}]" for name in _ATTRIBUTES)
 
 
@@ -106,7 +109,8 @@ def text_of(body: bytes, mime: str) -> str:
     """A page's text by the charset of its header or head; what does not fit becomes U+FFFD."""
     named = _CHARSET.search(mime.encode("ascii", "replace")) or _CHARSET.search(body[:2048])
     try:
-        return body.decode(named.group(1).decode("ascii") if named else "utf-8", "replace")
+        name = codecs.lookup(named.group(1).decode("ascii")).name if named else "utf-8"
+        return body.decode("utf-8" if name in _NO_CHARSETS else name, "replace")
     except (LookupError, UnicodeError):
         return body.decode("utf-8", "replace")
 

@@ -43,9 +43,12 @@ def read(body: bytes, agent: str) -> Robots:
         if key == "sitemap":
             sitemaps.append(value)
         elif key == "user-agent":
-            named = [*named, value.lower()] if open_head else [value.lower()]
+            named = named if open_head else []
             open_head = True
-            groups.setdefault(value.lower(), Robots())
+            name = value.lower()
+            if name in (agent, "*") and name not in named:  # of other crawlers' rules there may be no end
+                named.append(name)
+                groups.setdefault(name, Robots())
         else:
             open_head = False
             for name in named:

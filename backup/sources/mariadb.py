@@ -43,6 +43,9 @@ _HINTS = (
     ("2002", "không kết nối được: máy chủ cơ sở dữ liệu chưa chạy hoặc sai socket (no connection: server down or wrong socket)"),
     ("2003", "không kết nối được tới máy chủ cơ sở dữ liệu (the database server is not reached)"),
     ("2013", "mất kết nối giữa chừng (the connection was lost midway)"),
+    ("ERROR 1370", "có view gọi hàm mà người tạo view không có quyền trong cơ sở dữ liệu tạm; lấy bản kết xuất ra bằng `gaccong backup "
+     "restore --to` rồi nạp bằng tay (a view calls a function that its definer may not run in the database beside; bring the dump "
+     "out with --to and load it by hand)"),
     ("1969", "truy vấn đếm quá lâu (a counting query took too long)"),
     ("runuser", "không đổi được sang `user_here`; chạy gaccong bằng root (`user_here` needs root)"),
 )

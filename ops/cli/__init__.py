@@ -76,16 +76,22 @@ def _run(words: list[str], lang: str) -> int:
     except typer.Abort:
         return 130
     except GaccongError as error:
-        from ops.cli.session import printable
-
-        print(printable(error.explain(lang)), file=sys.stderr)
+        _told(error.explain(lang), words)
         return error.exit_code
     except Exception as error:
         if not hasattr(error, "format_message") or not hasattr(error, "exit_code"):
             raise  # not one of the command line library's own usage errors
-        print(usage(error, lang), file=sys.stderr)
+        _told(usage(error, lang), words)
         return 2
     return int(code or 0)
+
+
+def _told(text: str, words: list[str]) -> None:
+    """An error on stderr, safe for the terminal; the commands in it can be pasted as they stand."""
+    from ops.cli.paste import configured, pasted
+    from ops.cli.session import printable
+
+    print(printable(pasted(text, configured(words))), file=sys.stderr)
 
 
 def usage(error: Any, lang: str) -> str:

@@ -27,6 +27,8 @@ VERBS = (
     "policy",
     "config",
     "schedule",
+    "notify",
+    "maintenance",
 )
 
 _HELP = {

@@ -123,10 +123,12 @@ def show(session: Session, acted: "Acted") -> int:
         return code
     lang = session.lang
     sign = "✓" if code == 0 else "✗"
-    emit(f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}")
+    session.emit(
+        f"{sign} {acted.prepared.change}: {word(f'outcome.{acted.outcome.value}', lang)} — {acted.detail.in_(lang)}"
+    )
     for proof in acted.proofs:
         told = f"{proof['check']} ({proof['subject']}): {proof['detail'][lang]}"
-        emit(f"    {session.verdict(Verdict(proof['verdict']))}  {told}")
+        session.emit(f"    {session.verdict(Verdict(proof['verdict']))}  {told}")
     emit({"vi": f"    bằng chứng: {acted.evidence}", "en": f"    evidence: {acted.evidence}"}[lang])
     return code
 

@@ -124,7 +124,7 @@ def listed(session: Session, name: str) -> None:
         with engine.context(site, session.catalog.duties["backup.run"], engine.clock()) as ctx:
             listed = repository_of(ctx).snapshots(ctx, f"site={site.id}")
             doubts = doubted(site, ctx)
-            vouched = {found.id: lot.evidence for lot in holding(site, ctx, listed).lots if lot.proved for found in lot.snapshots}
+            vouched = {found.id: lot.key for lot in holding(site, ctx, listed).lots if lot.proved for found in lot.snapshots}
             for one in listed:
                 found.append(
                     {
@@ -135,8 +135,8 @@ def listed(session: Session, name: str) -> None:
                         "set": one.tag("set"),
                         "level": one.tag("level"),
                         "stream": one.stream,
-                        "proved": vouched.get(one.id, ""),
-                        "suspicious": vouched.get(one.id, "") in doubts,
+                        "proved": vouched.get(one.id, ("", ""))[0],
+                        "suspicious": vouched.get(one.id) in doubts,
                     }
                 )
     if session.json:

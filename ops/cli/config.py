@@ -17,7 +17,7 @@ def add(app: typer.Typer, lang: str) -> None:
         from ops.config import schema as made
 
         session: Session = ctx.obj
-        session.document(made(catalog.settings()))
+        session.document(made(catalog.settings(), catalog.tops()))
 
     @group.command(
         help="Đọc cấu hình và báo mọi lỗi cùng lúc." if vi else "Reads the configuration, tells every mistake at once."

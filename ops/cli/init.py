@@ -92,7 +92,7 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     write_file(site_file, _template("site").format(**answers).encode(), 0o600)
     write_file(main, _template("main").encode(), 0o600)
     try:
-        load(main, catalog.settings())
+        load(main, catalog.settings(), catalog.tops())
     except ConfigError:  # a wrong answer: nothing is left that would stop the next try
         main.unlink()
         site_file.unlink()

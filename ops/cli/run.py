@@ -114,6 +114,7 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
         finally:
             engine.close()
     rows += [_poisoned(session, site, trouble) for site, trouble in troubles]
+    _notify(session)
     code = _told(session, rows)
     return 4 if any(getattr(error, "exit_code", 0) == 4 for _, error in troubles) else code
 
@@ -130,6 +131,22 @@ def _poisoned(session: Session, site: "Site", error: BaseException) -> "Row":
         text = say("lỗi: {e}", "error: {e}", e=f"{type(error).__name__}: {error}"[:500])
     session.tell(Text(f"[{site.id}] {text.vi}", f"[{site.id}] {text.en}"))
     return Row(site.id, "*", "*", Verdict.UNSEEN, text, "", "gaccong doctor")
+
+
+def _notify(session: Session) -> None:
+    """Tells people what turned. Trouble with that never changes what the run itself found."""
+    from ops.cli.notify import round_
+    from ops.errors import GaccongError
+    from ops.model import say
+
+    try:
+        done = round_(session)
+    except (GaccongError, OSError) as error:
+        text = error.explain(session.lang) if isinstance(error, GaccongError) else str(error)
+        session.tell(say("không báo tin được: {t}", "no notice could be sent: {t}", t=text))
+        return
+    for name, trouble in done.failures.items() if done else ():
+        session.tell(say("kênh {c} không gửi được: {t}", "channel {c} does not deliver: {t}", c=name, t=trouble))
 
 
 def _told(session: Session, rows: list["Row"]) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TICK = 2.0
 WAITING_SECONDS = 60.0
+TELL_SECONDS = 60.0
 ACTORS = 4
 """Sites at which something is done at the same time; looking is not bound by it."""
 log = logging.getLogger("gaccong")
@@ -112,12 +113,30 @@ class Service:
         sites = self.session.sites()
         for site in sites:
             await self._guard(site, "settle", asyncio.to_thread(actor.settle, site))
+        telling = asyncio.create_task(self._tell())
         while not self._stop.is_set():
             for site in sites:
                 self._start_due(engine, actor, site)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK)
+        await telling
         await self._finish(engine)
+
+    async def _tell(self) -> None:
+        """A round of notices a minute; its trouble is logged and costs one round."""
+        from ops.cli.notify import round_
+
+        rules = self.session.config.tops["notify"]
+        while (rules.channel or rules.heartbeat) and not self._stop.is_set():
+            try:
+                done = await asyncio.to_thread(round_, self.session)
+            except Exception as error:  # the watch goes on, whatever a channel does
+                log.error("notify: %s", error, exc_info=not hasattr(error, "explain"))
+            else:
+                for name, trouble in done.failures.items() if done else ():
+                    log.warning("notify %s: %s", name, trouble)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), TELL_SECONDS)
 
     def _start_due(self, engine: "Engine", actor: "Actor", site: "Site") -> None:
         """One task for each due duty that is not already at work."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from ops.words import word
 if TYPE_CHECKING:
     from ops.act import Actor
     from ops.catalog import Catalog
+    from ops.cli.first import FirstTime
     from ops.config import Config
     from ops.engine import Engine, Row
     from ops.signing import Signer
@@ -65,7 +64,7 @@ class Session:
         from ops import catalog
         from ops.config import load
 
-        return load(self.path.absolute(), catalog.settings())
+        return load(self.path.absolute(), catalog.settings(), catalog.tops())
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -140,6 +139,13 @@ class Session:
         progress = Progress(self.lang)
         return Actor(engine, tell=self.tell, watch=progress.watch)
 
+    @cached_property
+    def first_time(self) -> FirstTime:
+        """What was never begun."""
+        from ops.cli.first import FirstTime
+
+        return FirstTime(lambda: self.reading, self.catalog.duties)
+
     # ------------------------------------------------------------------ choosing
 
     def sites(self, name: str = "") -> list[Site]:
@@ -164,21 +170,15 @@ class Session:
 
     # ------------------------------------------------------------------ printing
 
-    def paste(self, command: str) -> str:
-        """A next command as it can be pasted here: the program as it was called, with the configuration it was given."""
-        if not command.startswith("gaccong "):
-            return command
-        called = Path(sys.argv[0])
-        program = "gaccong"
-        if called.name == "gaccong" and shutil.which("gaccong") is None:
-            near = os.path.relpath(called)
-            program = shlex.quote(near if len(near) < len(str(called)) else str(called))
-        config = f" --config {shlex.quote(str(self._path))}" if self._path else ""
-        return program + config + command.removeprefix("gaccong")
+    def paste(self, text: str) -> str:
+        """A text whose commands of ours can be pasted here: the program as it was called, and its configuration."""
+        from ops.cli.paste import pasted
+
+        return pasted(text, str(self._path) if self._path else "")
 
     def tell(self, text: Text) -> None:
         """A message for the person, on stderr."""
-        print(printable(text.in_(self.lang)), file=sys.stderr, flush=True)
+        print(printable(self.paste(text.in_(self.lang))), file=sys.stderr, flush=True)
 
     def document(self, body: Any) -> None:
         """The one JSON document of a --json command."""
@@ -187,7 +187,11 @@ class Session:
     def say(self, text: Text) -> None:
         """A line of the answer itself, on stdout (nothing with --json)."""
         if not self.json:
-            print(printable(text.in_(self.lang)), flush=True)
+            self.emit(text.in_(self.lang))
+
+    def emit(self, line: str) -> None:
+        """A line of the answer: made safe for the terminal, its commands as they can be pasted."""
+        print(printable(self.paste(line)), flush=True)
 
     def table(
         self,
@@ -207,7 +211,7 @@ class Session:
         for name in columns:
             table.add_column(word(f"column.{name}", self.lang), overflow="fold")
         for number, row in enumerate(rows):
-            table.add_row(*(escape(printable(cell)) for cell in row), style=(styles or {}).get(number, ""))
+            table.add_row(*(escape(printable(self.paste(cell))) for cell in row), style=(styles or {}).get(number, ""))
         console.print(table)
 
     def rows(self, rows: Sequence[Row]) -> int:
@@ -215,24 +219,52 @@ class Session:
         if self.json:
             self.document({"rows": [row_json(row) for row in rows]})
         else:
-            ordered = sorted(rows, key=lambda row: (-row.verdict.weight, row.site, row.duty, row.subject))
-            self.table(
-                ("site", "duty", "subject", "verdict", "detail", "evidence", "next"),
-                [
-                    (
-                        row.site,
-                        row.duty,
-                        row.subject,
-                        self.verdict(row.verdict),
-                        row.detail.in_(self.lang),
-                        row.evidence,
-                        self.paste(row.next) if row.verdict is not Verdict.MET else "",
-                    )
-                    for row in ordered
-                ],
-                {number: STYLE[row.verdict] for number, row in enumerate(ordered) if row.verdict is not Verdict.MET},
-            )
+            self._rows(rows)
         return exit_code([row.verdict for row in rows])
+
+    def _rows(self, rows: Sequence[Row]) -> None:
+        """The worst first; what was never begun after what broke."""
+        from ops.cli import first
+
+        lacking = [row for row in rows if row.verdict is not Verdict.MET]
+        never = {id(row) for row in lacking if self.first_time.never(row.site, row.next)}
+        ordered = sorted(rows, key=lambda row: (-row.verdict.weight, id(row) in never, row.site, row.duty, row.subject))
+        told = [first.called(self.lang) if id(row) in never else self._told(row) for row in ordered]
+        styles = {
+            number: first.STYLE if id(row) in never else STYLE[row.verdict]
+            for number, row in enumerate(ordered)
+            if row.verdict is not Verdict.MET
+        }
+        self.table(
+            ("site", "duty", "subject", "verdict", "detail", "evidence"),
+            [
+                (row.site, row.duty, row.subject, verdict, row.detail.in_(self.lang), row.evidence)
+                for row, verdict in zip(ordered, told, strict=True)
+            ],
+            styles,
+        )
+        self.following([row.next for row in ordered if row.verdict is not Verdict.MET], bool(never))
+
+    def _told(self, row: Row) -> str:
+        """A verdict; of a change that is due and only waits for a person, that it waits."""
+        if row.verdict is Verdict.UNSEEN and row.next.startswith("gaccong apply "):
+            return f"{MARK[row.verdict]} {word('first.waits', self.lang)}"
+        return self.verdict(row.verdict)
+
+    def following(self, commands: Sequence[str], never: bool = False) -> None:
+        """What to do next, each command whole on a line of its own: a table would break it. never: something is not begun."""
+        if never:
+            self.say(
+                say(
+                    "\n○ chưa làm lần nào: chưa đạt, nhưng không phải sự cố; làm lần đầu bằng lệnh bên dưới rồi duyệt kế hoạch nó in ra.",
+                    "\n○ not done yet: not met, but nothing broke; the commands below do it for the first time: approve the plan.",
+                )
+            )
+        wanted = [one for one in dict.fromkeys(commands) if one]
+        if wanted:
+            self.say(say("\nlệnh kế tiếp:", "\nnext:"))
+            for one in wanted:
+                self.emit(f"  {one}")
 
     def verdict(self, verdict: Verdict) -> str:
         """Sign and word of a verdict."""

@@ -1,13 +1,16 @@
 """`gaccong status`: clause by clause, with the evidence behind it. Reads only."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ops.cli import first
 from ops.cli.session import STYLE, Session, emit, exit_code
 
 if TYPE_CHECKING:
-    from ops.status import SiteStatus
+    from ops.model import Text, Verdict
+    from ops.status import ClauseStatus, SiteStatus
 
 
 def add(app: typer.Typer, lang: str) -> None:
@@ -53,53 +56,83 @@ def read(session: Session, name: str = "") -> "list[SiteStatus]":
 
 def show(session: Session, status: "SiteStatus", everything: bool) -> None:
     """Broken and at risk in full, met in one line each, unseen as counts unless asked for."""
-    from collections import Counter
-
     from ops.model import Verdict, say
     from ops.moment import human
 
-    counts = Counter(clause.verdict for clause in status.clauses)
-    summary = ", ".join(
-        f"{counts[v]} {session.verdict(v)}"
-        for v in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET)
-        if counts[v]
-    )
-    emit(f"{status.site.name} — {status.policy.name.in_(session.lang)}\n{human(status.at)}: {summary}")
+    lines = [_line(session, status.site.id, clause) for clause in status.clauses]
+    never = sum(one.never for one in lines)
+    emit(f"{status.site.name} — {status.policy.name.in_(session.lang)}\n{human(status.at)}: {_summary(session, lines)}")
     for note in status.notes:
         session.say(say("  lưu ý: {vi}", "  note: {en}", vi=note.vi, en=note.en))
-    shown = [c for c in status.clauses if everything or c.verdict is not Verdict.UNSEEN]
-    shown.sort(key=lambda clause: -clause.verdict.weight)
+    shown = [one for one in lines if everything or one.verdict is not Verdict.UNSEEN]
+    shown.sort(key=lambda one: (-one.verdict.weight, one.never))
     if shown:
-        styles = {n: STYLE[one.verdict] for n, one in enumerate(shown) if one.verdict is not Verdict.MET}
-        columns = ("clause", "verdict", "since", "detail", "evidence", "next")
-        session.table(columns, [_row(session, clause) for clause in shown], styles)
-    hidden = counts[Verdict.UNSEEN]
+        styles = {
+            n: first.STYLE if one.never else STYLE[one.verdict]
+            for n, one in enumerate(shown)
+            if one.verdict is not Verdict.MET
+        }
+        session.table(("clause", "verdict", "since", "detail", "evidence"), [one.cells for one in shown], styles)
+    session.following([command for one in shown if one.verdict is not Verdict.MET for command in one.next], bool(never))
+    hidden = [one for one in lines if one.verdict is Verdict.UNSEEN]
     if hidden and not everything:
-        unbuilt = sum(
-            clause.verdict is Verdict.UNSEEN and any(not a.built for a in clause.answers) for clause in status.clauses
-        )
         session.say(
             say(
-                "{n} điều khoản chưa kiểm tra được ({u} có phần chưa có trong phiên bản này): gaccong status --all",
-                "{n} clauses unseen ({u} have parts not built in this version): gaccong status --all",
-                n=hidden,
-                u=unbuilt,
+                "\n{n} điều khoản chưa kiểm tra được ({u} có phần chưa có trong phiên bản này): gaccong status --all",
+                "\n{n} clauses unseen ({u} have parts not built in this version): gaccong status --all",
+                n=len(hidden),
+                u=sum(not one.built for one in hidden),
             )
         )
 
 
-def _row(session: Session, clause: Any) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Line:
+    """A clause as it is shown. never: what decides was not begun yet. built: every duty that answers is there."""
+
+    verdict: "Verdict"
+    never: bool
+    built: bool
+    next: tuple[str, ...]
+    cells: tuple[str, ...]
+
+
+def _summary(session: Session, lines: list[_Line]) -> str:
+    """`1 ✗ không đạt, 2 ○ chưa làm lần nào, 73 ? chưa kiểm tra được`."""
+    from ops.model import Verdict
+
+    parts = []
+    for verdict in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET):
+        parts.append((sum(one.verdict is verdict and not one.never for one in lines), session.verdict(verdict)))
+    parts.insert(1, (sum(one.never for one in lines), first.called(session.lang)))
+    return ", ".join(f"{count} {name}" for count, name in parts if count)
+
+
+def _line(session: Session, site: str, clause: "ClauseStatus") -> _Line:
+    """Decided by the first of the worst; what broke goes before what was never begun."""
+    from ops.model import Verdict
     from ops.moment import human
 
-    # the answer that decides: the first of the worst
-    top = next((a for a in clause.answers if a.verdict is clause.verdict), None)
-    return (
-        f"{clause.clause.id}\n{clause.clause.duty.in_(session.lang)}",
-        session.verdict(clause.verdict),
-        human(clause.since) if clause.since else "–",
-        f"{top.duty}: {top.detail.in_(session.lang)}" if top else "",
-        " ".join([one for answer in clause.answers for one in answer.evidence][:4]),
-        session.paste(top.next) if top and clause.verdict.value != "met" else "",
+    worst = [answer for answer in clause.answers if answer.verdict is clause.verdict]
+    states: list[tuple[str, Text, str]] = []
+    for answer in worst:
+        mine = [(answer.duty, one.detail, one.next) for one in answer.states if one.verdict is answer.verdict]
+        states += mine or [(answer.duty, answer.detail, answer.next)]
+    broke = [one for one in states if not session.first_time.never(site, one[2])]
+    never = bool(states) and not broke and clause.verdict in (Verdict.BROKEN, Verdict.AT_RISK)
+    told = (broke or states)[:1]
+    return _Line(
+        clause.verdict,
+        never,
+        all(answer.built for answer in clause.answers),
+        tuple(one[2] for one in (states if never else told)),
+        (
+            f"{clause.clause.id}\n{clause.clause.duty.in_(session.lang)}",
+            first.called(session.lang) if never else session.verdict(clause.verdict),
+            human(clause.since) if clause.since else "–",
+            "".join(f"{duty}: {detail.in_(session.lang)}" for duty, detail, _ in told),
+            " ".join([one for answer in clause.answers for one in answer.evidence][:4]),
+        ),
     )
 
 

@@ -13,22 +13,14 @@ from ops.moment import stamp
 from ops.report.appendices import appendices
 from ops.report.facts import Facts, gather
 from ops.report.judgement import capability, judgement, pledge, proposals, treatment
-from ops.report.period import paper_date, told
+from ops.report.paper import addressed, closing, letterhead, warnings
+from ops.report.period import told
 from ops.report.summary import basis, decisions, summary
-from ops.report.tree import Block, Closing, Document, Letterhead, Note, balanced
+from ops.report.tree import Block, Document, balanced
 from ops.report.year import year
 from ops.risk import Control, RiskRow
 from ops.risk_data import Register
 from ops.status import SiteStatus
-
-PLACES = (
-    "ỦY BAN NHÂN DÂN XÃ ",
-    "ỦY BAN NHÂN DÂN PHƯỜNG ",
-    "ỦY BAN NHÂN DÂN THỊ TRẤN ",
-    "ỦY BAN NHÂN DÂN ĐẶC KHU ",
-    "ỦY BAN NHÂN DÂN TỈNH ",
-    "ỦY BAN NHÂN DÂN THÀNH PHỐ ",
-)
 
 
 def annual_risk(
@@ -62,26 +54,20 @@ def annual_risk(
         title,
         office.issuer or office.unit,
         now,
-        _letterhead(facts, (what, *balanced(whose, 62))),
-        _warnings(facts),
+        letterhead(
+            office,
+            now,
+            "BÁO CÁO",
+            "BC",
+            (what, *balanced(whose, 62)),
+            mark="LƯU HÀNH NỘI BỘ",
+            addressees=_addressees(office),
+        ),
+        warnings(verified, "Sổ bằng chứng của trang", "Không sử dụng số liệu trong báo cáo này để kết luận"),
         tuple(body),
-        _closing(facts),
+        closing(office, ("Như trên",)),
         appendices(facts),
         _data(facts, title),
-    )
-
-
-def _letterhead(facts: Facts, subject: tuple[str, ...]) -> Letterhead:
-    office = facts.status.site.office
-    return Letterhead(
-        parent=parent_lines(nfc(office.parent or "ỦY BAN NHÂN DÂN ……").upper()),
-        issuer=balanced(nfc(office.issuer or "BAN BIÊN TẬP").upper(), 22),
-        number=f"Số:      /BC-{office.symbol}",
-        place_date=f"{nfc(office.place) or '……'}, {paper_date(facts.now)}",
-        mark="LƯU HÀNH NỘI BỘ",
-        kind="BÁO CÁO",
-        subject=subject,
-        addressees=_addressees(office),
     )
 
 
@@ -89,47 +75,6 @@ def _addressees(office: Office) -> tuple[str, ...]:
     """Above the signer: the body's superior, and the head of the board unless it is he who signs."""
     above = addressed(office.parent) if office.parent else "Ủy ban nhân dân xã"
     return (above,) if "TRƯỞNG BAN" in office.title.upper() else ("Trưởng Ban Biên tập", above)
-
-
-def parent_lines(name: str) -> tuple[str, ...]:
-    """A long body's name breaks where everybody breaks it: ỦY BAN NHÂN DÂN / XÃ AN BÌNH."""
-    body = "ỦY BAN NHÂN DÂN "
-    if name.startswith(body) and len(name) > 22:
-        return (body.strip(), *balanced(name.removeprefix(body), 22))
-    return balanced(name, 24)
-
-
-def addressed(name: str) -> str:
-    """A body's name as it stands in running text: `ỦY BAN NHÂN DÂN XÃ THỐNG NHẤT` -> `Ủy ban nhân dân xã Thống Nhất`."""
-    text = nfc(name)
-    if text != text.upper():
-        return text
-    for prefix in PLACES:
-        if text.startswith(prefix):
-            return prefix.capitalize() + text.removeprefix(prefix).title()
-    return text.capitalize()
-
-
-def _closing(facts: Facts) -> Closing:
-    office = facts.status.site.office
-    unit = office.unit or "Tổ chuyên trách"
-    return Closing(
-        (*("Như trên", *office.recipients), f"Lưu: VT, {unit}"),
-        office.authority or "TM. BAN BIÊN TẬP",
-        office.title or "TRƯỞNG BAN",
-        office.signer,
-    )
-
-
-def _warnings(facts: Facts) -> tuple[Note, ...]:
-    if facts.verified:
-        return ()
-    return (
-        Note(
-            "CẢNH BÁO: Sổ bằng chứng của trang không xác minh được (có dòng bị sửa, mất hoặc sai chữ ký). Không sử dụng "
-            "số liệu trong báo cáo này để kết luận trước khi làm rõ nguyên nhân."
-        ),
-    )
 
 
 def _data(facts: Facts, title: str) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from ops.model import Verdict
-from ops.moment import human
+from ops.moment import human, local
 from ops.report.backup_facts import (
     ANOMALY,
     CONTENTS,
@@ -17,9 +19,12 @@ from ops.report.backup_facts import (
     BackupFacts,
     Look,
 )
-from ops.report.backup_tables import LEVEL, OUTCOMES, ref, said
+from ops.report.backup_tables import LEVEL, OUTCOMES, SIZE, cited, ref, said
+from ops.report.tree import Column, Table
 
-MOST = 10
+FEW = 4
+"""Up to so many findings stand in the minutes one by one; of more, each kind has one line and the annex the rest."""
+_DAYS = 3
 NAMES = {
     FRESH: "nhịp sao lưu",
     CONTENTS: "nội dung bản sao",
@@ -30,19 +35,61 @@ NAMES = {
 }
 
 
-def findings(facts: BackupFacts) -> list[str]:
-    """At most MOST sentences without their stop, the gravest kinds first; the last one says how many more there are."""
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One thing held against the backups. kind: what it is called when counted; text: a sentence without its stop.
+
+    still: nobody has mended it or answered for it yet; None where there is nothing to mend any more.
+    """
+
+    kind: str
+    text: str
+    when: datetime | None = None
+    evidence: str = ""
+    still: bool | None = None
+
+
+def held(facts: BackupFacts) -> list[Held]:
+    """All of them, the gravest kinds first."""
     grave = [*_alarms(facts), *_broken(facts, (ANOMALY, INTEGRITY, CONTENTS, DRILL)), *_drills(facts)]
-    found = [*grave, *_weeks(facts), *_unproved(facts), *_broken(facts, (FRESH, OFFSITE)), *_unseen(facts)]
-    if len(found) <= MOST:
-        return found
-    return [*found[: MOST - 1], f"và {len(found) - MOST + 1} điều khác, xem sổ bằng chứng"]
+    return [*grave, *_weeks(facts), *_unproved(facts), *_broken(facts, (FRESH, OFFSITE)), *_unseen(facts)]
+
+
+def findings(facts: BackupFacts) -> list[str]:
+    """Their sentences."""
+    return [one.text for one in held(facts)]
+
+
+def kinds_table(every: Sequence[Held]) -> Table:
+    """A row for each kind: how often, on which days, what is left to do."""
+    kinds: dict[str, list[Held]] = {}
+    for one in every:
+        kinds.setdefault(one.kind, []).append(one)
+    columns = (
+        Column("Tồn tại", 50),
+        Column("Số lần", 14, "center"),
+        Column("Những ngày", 37),
+        Column("Tình trạng", 33),
+        Column("Bằng chứng", 26),
+    )
+    return Table(columns, tuple(_counted(kind, group) for kind, group in kinds.items()), SIZE)
+
+
+def _counted(kind: str, group: Sequence[Held]) -> tuple[str, ...]:
+    days = list(dict.fromkeys(f"{local(one.when):%d/%m}" for one in group if one.when))
+    left = sum(bool(one.still) for one in group)
+    known = any(one.still is not None for one in group)
+    state = f"Còn {left} chưa xử lý" if left else "Đã xử lý" if known else "–"
+    when = f"{', '.join(days[:_DAYS])}{' …' if len(days) > _DAYS else ''}" or "–"
+    ids = [one.evidence for one in group if one.evidence]
+    return (kind, str(len(group)), when, state, cited(ids).partition(" (")[0])
 
 
 def kept(facts: BackupFacts) -> Verdict:
     """Met: every full week reached its days at both levels, what was looked at last was met, a drill succeeded in time.
 
-    Broken where one of these is known to be wrong; unseen where the ledger does not tell.
+    Broken where one of these is known to be wrong; unseen where the ledger does not tell. At risk where all of it holds and
+    an alarm stands that nobody has answered: a copy that may be a copy of ransomware's work is not yet a good one.
     """
     short = [week for week in facts.weeks if week.state == "full" and min(week.days.values()) < facts.demanded]
     last = [looks[-1] for duty in (CONTENTS, INTEGRITY, DRILL) for looks in facts.of(duty).values()]
@@ -53,7 +100,8 @@ def kept(facts: BackupFacts) -> Verdict:
     looked = all(facts.of(duty) for duty in (CONTENTS, INTEGRITY)) and _drilled(facts)
     if not whole or blind or not looked or not facts.verified or any(look.verdict is Verdict.UNSEEN for look in last):
         return Verdict.UNSEEN
-    return Verdict.MET
+    alarms = [looks[-1].verdict for looks in facts.of(ANOMALY).values()]
+    return Verdict.MET if all(one in (Verdict.MET, Verdict.UNSEEN) for one in alarms) else Verdict.AT_RISK
 
 
 def _drilled(facts: BackupFacts) -> bool:
@@ -69,31 +117,36 @@ def _drilled(facts: BackupFacts) -> bool:
     return bool(facts.newest) and all(any(young(look) for look in looks.get(name, ())) for name in facts.newest)
 
 
-def _weeks(facts: BackupFacts) -> list[str]:
+def _weeks(facts: BackupFacts) -> list[Held]:
     found = []
     for week in facts.weeks:
         lacking = [level for level in LEVELS if week.days[level] < facts.demanded]
         if week.state == "full" and lacking:
             told = ", ".join(f"mức {LEVEL[level]} {week.days[level]} ngày" for level in lacking)
-            found.append(f"Tuần {week.name} không đủ {facts.demanded} ngày có bản sao: {told}")
+            text = f"Tuần {week.name} không đủ {facts.demanded} ngày có bản sao: {told}"
+            found.append(Held("Tuần không đủ ngày có bản sao", text))
         elif week.state in ("silent", "unknown"):
-            found.append(f"Tuần {week.name} không có số liệu")
+            found.append(Held("Tuần không có số liệu", f"Tuần {week.name} không có số liệu"))
     return found
 
 
-def _alarms(facts: BackupFacts) -> list[str]:
+def _alarms(facts: BackupFacts) -> list[Held]:
     """Every alarm on a run, cleared or not: who answered for it, and why."""
     found = []
     for alarm in facts.alarms.values():
         after = "; chưa có người xem xét"
         if alarm.cleared:
-            after = f"; {said(facts, alarm.by, 60)} xác nhận đã xem xét, lý do: “{said(facts, alarm.reason, 90)}” [{ref(alarm.cleared)}]"
-        found.append(f"{human(alarm.rang)}, báo động ở bản sao {ref(alarm.run)} của bộ {alarm.set}: "
-                     f"{said(facts, alarm.says, 150)} [{ref(alarm.evidence)}]{after}")
+            by, reason = said(facts, alarm.by, 60), said(facts, alarm.reason, 90)
+            after = f"; {by} xác nhận đã xem xét, lý do: “{reason}” [{ref(alarm.cleared)}]"
+        text = (
+            f"{human(alarm.rang)}, báo động ở bản sao {ref(alarm.run)} của bộ {alarm.set}: "
+            f"{said(facts, alarm.says, 150)} [{ref(alarm.evidence)}]{after}"
+        )
+        found.append(Held("Báo động ở bản sao", text, alarm.rang, alarm.evidence, not alarm.cleared))
     return found
 
 
-def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[str]:
+def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[Held]:
     """Each breach once, from its transition on; what broke for several sets within a minute is one breach."""
     found: dict[tuple[str, str, str, bool], tuple[list[str], Look, Look | None]] = {}
     for duty in duties:
@@ -109,10 +162,14 @@ def _broken(facts: BackupFacts, duties: tuple[str, ...]) -> list[str]:
     return [_breach(facts, *one) for one in found.values()]
 
 
-def _breach(facts: BackupFacts, names: list[str], look: Look, mended: Look | None) -> str:
+def _breach(facts: BackupFacts, names: list[str], look: Look, mended: Look | None) -> Held:
     after = f"; đạt lại {human(mended.time)} [{ref(mended.evidence)}]" if mended else "; chưa khắc phục"
-    return (f"{human(look.time)}, {NAMES[look.duty]} ({', '.join(names)}) không đạt: "
-            f"{said(facts, look.detail, 110)} [{ref(look.evidence)}]{after}")
+    text = (
+        f"{human(look.time)}, {NAMES[look.duty]} ({', '.join(names)}) không đạt: "
+        f"{said(facts, look.detail, 110)} [{ref(look.evidence)}]{after}"
+    )
+    name = NAMES[look.duty]
+    return Held(f"{name[:1].upper()}{name[1:]} không đạt", text, look.time, look.evidence, mended is None)
 
 
 def _called(subject: str) -> str:
@@ -125,27 +182,30 @@ def _never(facts: BackupFacts, look: Look) -> bool:
     return first is None or look.time < first.started
 
 
-def _unproved(facts: BackupFacts) -> list[str]:
-    failed = [run for run in facts.runs if not run.proved and facts.start <= run.started < facts.end]
-    return [
-        f"{human(run.started)}, sao lưu bộ {run.set} "
-        f"{'bị từ chối' if run.refused else OUTCOMES.get(run.outcome, 'không rõ').lower()}: "
-        f"{said(facts, run.detail, 110)} [{ref(run.evidence)}]"
-        for run in failed
-    ]
+def _unproved(facts: BackupFacts) -> list[Held]:
+    found = []
+    for run in facts.runs:
+        if run.proved or not facts.start <= run.started < facts.end:
+            continue
+        how = "bị từ chối" if run.refused else OUTCOMES.get(run.outcome, "không rõ").lower()
+        text = f"{human(run.started)}, sao lưu bộ {run.set} {how}: {said(facts, run.detail, 110)} [{ref(run.evidence)}]"
+        later = any(one.proved and one.set == run.set and one.started > run.started for one in facts.runs)
+        found.append(Held("Lần sao lưu không thành", text, run.started, run.evidence, not later))
+    return found
 
 
-def _drills(facts: BackupFacts) -> list[str]:
+def _drills(facts: BackupFacts) -> list[Held]:
     if _drilled(facts) or not facts.newest:
         return []
     limit = f"{facts.numbers.get('backup.drill_days', 92):g}"
-    return [f"Chưa có lần diễn tập khôi phục đạt yêu cầu cho mọi bộ trong {limit} ngày"]
+    return [Held("Thiếu diễn tập", f"Chưa có lần diễn tập khôi phục đạt yêu cầu cho mọi bộ trong {limit} ngày")]
 
 
-def _unseen(facts: BackupFacts) -> list[str]:
+def _unseen(facts: BackupFacts) -> list[Held]:
     found = []
     for duty, name in NAMES.items():
         for subject, looks in facts.of(duty).items():
             if looks[-1].verdict is Verdict.UNSEEN:
-                found.append(f"Chưa kiểm tra được {name} ({_called(subject)}): {said(facts, looks[-1].detail, 110)}")
+                text = f"Chưa kiểm tra được {name} ({_called(subject)}): {said(facts, looks[-1].detail, 110)}"
+                found.append(Held(f"Chưa kiểm tra được {name}", text))
     return found

@@ -13,27 +13,29 @@ from typing import Any
 from ops.duty import View
 from ops.model import Verdict, nfc
 from ops.moment import human, stamp
-from ops.report.annual_risk import parent_lines
 from ops.report.backup_facts import LEVELS, BackupFacts, Copying, Look, gather
-from ops.report.backup_findings import findings, kept
-from ops.report.backup_tables import LEVEL, copies_table, drills_table, elsewhere, looks_table, weeks_table
-from ops.report.facts import BLANK
-from ops.report.period import paper_date, told
-from ops.report.tree import (
-    Block,
-    Closing,
-    Document,
-    Heading,
-    Letterhead,
-    Note,
-    Signature,
-    balanced,
-    paragraph,
-    plain,
+from ops.report.backup_findings import FEW, findings, held, kept, kinds_table
+from ops.report.backup_tables import (
+    LEVEL,
+    SIZE,
+    copies_table,
+    counted,
+    done,
+    drills_table,
+    looks_table,
+    weeks_table,
 )
+from ops.report.facts import BLANK
+from ops.report.paper import letterhead, signed_by, warnings
+from ops.report.period import told
+from ops.report.tree import Appendix, Block, Column, Document, Heading, Table, balanced, paragraph, plain
 from ops.status import SiteStatus
 
 ABOUT = ("backup", "restore_site")
+FEW_ACTS = 2
+"""Up to so many kinds of acts are told one by one; of more the paper counts, and the annex tells."""
+LONGEST = 80
+"""Rows of the annex; the JSON has all."""
 
 
 def backup_minutes(
@@ -51,37 +53,12 @@ def backup_minutes(
         f"{what} {whose}",
         office.issuer or office.unit,
         now,
-        _letterhead(facts, (what, *balanced(whose, 62))),
-        _warnings(facts),
+        letterhead(office, now, "BIÊN BẢN", "BB", (what, *balanced(whose, 62))),
+        warnings(verified, "Sổ bằng chứng", "Không ký biên bản này"),
         (*_opening(facts), *_body(facts), *_ending(facts)),
-        _closing(facts),
-        (),
+        signed_by(office, ("NGƯỜI LẬP BIÊN BẢN", "NGƯỜI KIỂM TRA")),
+        annex(facts),
         _data(facts, f"{what} {whose}"),
-    )
-
-
-def _letterhead(facts: BackupFacts, subject: tuple[str, ...]) -> Letterhead:
-    office = facts.status.site.office
-    return Letterhead(
-        parent=parent_lines(nfc(office.parent or "ỦY BAN NHÂN DÂN ……").upper()),
-        issuer=balanced(nfc(office.issuer or "BAN BIÊN TẬP").upper(), 22),
-        number=f"Số:      /BB-{office.symbol}",
-        place_date=f"{nfc(office.place) or '……'}, {paper_date(facts.now)}",
-        mark="",
-        kind="BIÊN BẢN",
-        subject=subject,
-        addressees=(),
-    )
-
-
-def _warnings(facts: BackupFacts) -> tuple[Note, ...]:
-    if facts.verified:
-        return ()
-    return (
-        Note(
-            "CẢNH BÁO: Sổ bằng chứng không xác minh được (có dòng bị sửa, mất hoặc sai chữ ký). Không ký biên bản này "
-            "trước khi làm rõ nguyên nhân."
-        ),
     )
 
 
@@ -129,7 +106,9 @@ def _body(facts: BackupFacts) -> list[Block]:
     programs = list(dict.fromkeys(program for run in runs for program in run.programs))
     blocks: list[Block] = [
         Heading(1, "I. Kết quả sao lưu"),
-        paragraph(f"{counted} Số ngày có bản sao được chứng minh trong mỗi tuần, so với yêu cầu {facts.demanded} ngày:"),
+        paragraph(
+            f"{counted} Số ngày có bản sao được chứng minh trong mỗi tuần, so với yêu cầu {facts.demanded} ngày:"
+        ),
         weeks_table(facts),
     ]
     if facts.newest:
@@ -139,23 +118,51 @@ def _body(facts: BackupFacts) -> list[Block]:
         blocks += [plain(f"Bản sao mới nhất của từng bộ{with_what}{calm}:"), copies_table(facts)]
     return [
         *blocks,
-        Heading(1, "II. Tính toàn vẹn, sẵn sàng và diễn tập khôi phục"),
+        *_acts(facts),
+        Heading(1, "II. Kiểm tra bản sao và diễn tập khôi phục"),
         *looks_table(facts),
         *drills_table(facts),
-        Heading(1, "III. Nơi cất thứ hai, bất thường, việc đã làm"),
-        *elsewhere(facts),
     ]
 
 
+def _acts(facts: BackupFacts) -> list[Block]:
+    """What else was done to copies."""
+    told = done(facts)
+    if len(told) > FEW_ACTS:
+        return [plain(f"Việc khác đã làm với bản sao: {counted(facts)}. Chi tiết ở Phụ lục.")]
+    return [plain(f"Việc khác đã làm với bản sao: {one}") for one in told]
+
+
+def annex(facts: BackupFacts) -> tuple[Appendix, ...]:
+    """What did not fit: every finding and every act, when the paper only counts them."""
+    every, acts = held(facts), done(facts)
+    blocks: list[Block] = []
+    number = (Column("TT", 10, "center"), Column("Nội dung", 150))
+    if len(every) > FEW:
+        rows = tuple((str(count), one.text) for count, one in enumerate(every[:LONGEST], 1))
+        if len(every) > LONGEST:
+            rows = (*rows, ("…", f"và {len(every) - LONGEST} điều khác, xem tệp JSON của biên bản hoặc sổ bằng chứng"))
+        blocks += [Heading(2, "1. Từng tồn tại"), Table(number, rows, SIZE)]
+    if len(acts) > FEW_ACTS:
+        rows = tuple((str(count), text) for count, text in enumerate(acts, 1))
+        blocks += [Heading(2, f"{2 if blocks else 1}. Từng loại việc đã làm"), Table(number, rows, SIZE)]
+    return (Appendix("", "Chi tiết kèm biên bản", tuple(blocks)),) if blocks else ()
+
+
 def _ending(facts: BackupFacts) -> list[Block]:
-    found = findings(facts)
+    found = held(facts)
     text = {
         Verdict.MET: "việc sao lưu trong kỳ **đạt yêu cầu** của quy chế",
+        Verdict.AT_RISK: "số lần sao lưu, kiểm tra và diễn tập trong kỳ đủ theo quy chế, nhưng **còn báo động chưa có người "
+        "trả lời**: phải xử lý trước khi kết luận đạt",
         Verdict.BROKEN: "việc sao lưu trong kỳ **chưa đạt yêu cầu** của quy chế",
         Verdict.UNSEEN: "**chưa đủ số liệu để kết luận** việc sao lưu trong kỳ đạt yêu cầu",
     }[kept(facts)]
-    blocks: list[Block] = [Heading(1, "IV. Tồn tại, kiến nghị, kết luận")]
-    blocks += [plain(f"{one}{';' if one is not found[-1] else '.'}", item=True) for one in found]
+    blocks: list[Block] = [Heading(1, "III. Tồn tại, kiến nghị, kết luận")]
+    if len(found) > FEW:
+        blocks += [paragraph(f"Trong kỳ có **{len(found)}** tồn tại, từng lần ở Phụ lục:"), kinds_table(found)]
+    else:
+        blocks += [plain(f"{one.text}{';' if one is not found[-1] else '.'}", item=True) for one in found]
     if not found:
         blocks.append(paragraph("Sổ bằng chứng không ghi nhận tồn tại nào trong kỳ."))
     blocks.append(paragraph(f"Kiến nghị, thời hạn, người thực hiện: {BLANK}{BLANK}{BLANK}"))
@@ -170,20 +177,6 @@ def _ending(facts: BackupFacts) -> list[Block]:
     return blocks
 
 
-def _closing(facts: BackupFacts) -> Closing:
-    office = facts.status.site.office
-    leader = tuple(word for word in (office.authority, office.title) if word) or ("LÃNH ĐẠO",)
-    filed = () if any(name.startswith("Lưu") for name in office.recipients) else (f"Lưu: VT, {office.unit or 'Tổ chuyên trách'}",)
-    return Closing(
-        (*office.recipients, *filed),
-        signatures=(
-            Signature(("NGƯỜI LẬP BIÊN BẢN",)),
-            Signature(("NGƯỜI KIỂM TRA",)),
-            Signature(leader, office.signer),
-        ),
-    )
-
-
 # ---------------------------------------------------------------------- for machines
 
 
@@ -196,7 +189,12 @@ def _data(facts: BackupFacts, title: str) -> dict[str, Any]:
         "policy": status.policy.id,
         "title": title,
         "made": stamp(facts.now),
-        "period": {"start": stamp(facts.start), "end": stamp(facts.end), "name": facts.label, "open": facts.now < facts.end},
+        "period": {
+            "start": stamp(facts.start),
+            "end": stamp(facts.end),
+            "name": facts.label,
+            "open": facts.now < facts.end,
+        },
         "ledger": {"lines": status.lines, "root": status.root, "verified": facts.verified},
         "demanded": {"days_per_week": facts.demanded, "levels": {level: LEVEL[level] for level in LEVELS}},
         "verdict": kept(facts).value,
@@ -212,14 +210,18 @@ def _data(facts: BackupFacts, title: str) -> dict[str, Any]:
         "runs": [_run(run) for run in facts.runs if facts.start <= run.started < facts.end],
         "newest": {name: run.evidence for name, run in facts.newest.items()},
         "unsuspected": {name: run.evidence for name, run in facts.unsuspected.items()},
-        "alarms": {run: {"set": one.set, "evidence": one.evidence, "by": one.by, "reason": one.reason, "cleared": one.cleared}
-                   for run, one in facts.alarms.items()},
+        "alarms": {
+            run: {"set": one.set, "evidence": one.evidence, "by": one.by, "reason": one.reason, "cleared": one.cleared}
+            for run, one in facts.alarms.items()
+        },
         "drills": [_look(look) for look in facts.drills],
         "looks": {
             duty: {subject: _look(looks[-1]) for subject, looks in facts.of(duty).items()}
             for duty in sorted({look.duty for look in facts.looks})
         },
-        "other": [{"evidence": line.id, "change": line.duty, "outcome": line.body.get("outcome")} for line in facts.other],
+        "other": [
+            {"evidence": line.id, "change": line.duty, "outcome": line.body.get("outcome")} for line in facts.other
+        ],
         "findings": findings(facts),
     }
 
@@ -250,7 +252,8 @@ def _look(look: Look) -> dict[str, Any]:
 
 
 def _finite(measures: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in measures.items() if isinstance(value, int | float) and value == value
-            and abs(value) != float("inf")}
-
-
+    return {
+        name: value
+        for name, value in measures.items()
+        if isinstance(value, int | float) and value == value and abs(value) != float("inf")
+    }

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ops.model import Evidence, Verdict, text_of
-from ops.moment import human, local_day
+from ops.moment import human, local, local_day
 from ops.report.backup_facts import (
     ANOMALY,
     CONTENTS,
@@ -21,7 +21,7 @@ from ops.report.backup_facts import (
 )
 from ops.report.backup_words import sentence, shorter
 from ops.report.facts import MISSING, WORDS
-from ops.report.tree import Block, Column, Table, paragraph, plain
+from ops.report.tree import Block, Column, Table, paragraph
 from ops.report.year import span
 
 LEVEL = {"user": "người dùng", "system": "hệ thống", "": "không rõ"}
@@ -88,11 +88,11 @@ def _week(week: Week, demanded: int) -> tuple[str, ...]:
 def copies_table(facts: BackupFacts) -> Table:
     """The newest copy of each set."""
     columns = (
-        Column("Bộ", 21),
+        Column("Bộ", 24),
         Column("Mức", 21),
         Column("Thời điểm", 31),
-        Column("Số tệp; dung lượng", 35),
-        Column("Mã bản sao", 20, "center"),
+        Column("Số tệp; dung lượng", 34),
+        Column("Mã bản sao", 18, "center"),
         Column("Kết quả", 18, "center"),
         Column("Bằng chứng", 14),
     )
@@ -118,36 +118,59 @@ def _copy(name: str, run: Copying, facts: BackupFacts) -> tuple[str, ...]:
             result, ref(run.evidence))
 
 
+QUESTIONS = {
+    CONTENTS: ("Bản sao có đủ tệp không", "đủ mọi tệp theo danh mục"),
+    INTEGRITY: ("Dữ liệu đã cất còn nguyên không", "đọc lại đúng như lúc chép"),
+    OFFSITE: ("Nơi cất thứ hai đủ bản không", "đúng lịch"),
+    ANOMALY: ("Có dấu hiệu bất thường không", "không thấy dấu hiệu nào"),
+}
+"""Each check as a chair would ask, and what it means that it is met."""
+
+
 def looks_table(facts: BackupFacts) -> list[Block]:
-    """How often contents and integrity were looked at, and how they stood last."""
-    named = ((CONTENTS, "Đủ nội dung"), (INTEGRITY, "Toàn vẹn"))
-    rows = [row for duty, what in named for row in _alike(what, facts.of(duty), facts)]
-    if not rows:
-        return [paragraph(f"Kiểm tra nội dung, tính toàn vẹn: trong kỳ không có lần kiểm tra nào (**{MISSING}**).")]
-    columns = (
-        Column("Kiểm tra", 22),
-        Column("Bộ", 20),
-        Column("Số ngày", 14, "center"),
-        Column("Lần cuối", 24, "center"),
-        Column("Kết quả lần cuối", 66),
-        Column("Bằng chứng", 14),
-    )
-    return [Table(columns, tuple(rows), SIZE)]
+    """How each check stood last: one row for all sets that are in order, one for each that is not."""
+    rows = [row for duty in QUESTIONS for row in _alike(duty, facts.of(duty), facts)]
+    missed = [QUESTIONS[duty][0].lower() for duty in QUESTIONS if not facts.of(duty)]
+    blocks: list[Block] = []
+    if rows:
+        columns = (
+            Column("Điều được kiểm tra", 53),
+            Column("Bộ, nơi", 17),
+            Column("Số ngày; lần cuối", 24, "center"),
+            Column("Kết quả lần cuối", 52),
+            Column("Bằng chứng", 14),
+        )
+        blocks.append(Table(columns, tuple(rows), SIZE))
+    if missed:
+        blocks.append(paragraph(f"Trong kỳ không có lần kiểm tra nào (**{MISSING}**): {'; '.join(missed)}."))
+    return blocks
 
 
-def _alike(what: str, subjects: Mapping[str, Sequence[Look]], facts: BackupFacts) -> list[tuple[str, ...]]:
-    """One row for sets that share a repository, and so a result; else one for each."""
-    groups: dict[tuple[str, str], list[tuple[str, Sequence[Look]]]] = {}
+def _alike(duty: str, subjects: Mapping[str, Sequence[Look]], facts: BackupFacts) -> list[tuple[str, ...]]:
+    """One row for what is in order, and one for each result that is not; sets that share a repository share it."""
+    asked, good = QUESTIONS[duty]
+    groups: dict[str, list[tuple[str, Sequence[Look]]]] = {}
     for subject, looks in subjects.items():
-        groups.setdefault((looks[-1].verdict.value, looks[-1].detail), []).append((subject, looks))
+        last = looks[-1]
+        told = "" if last.verdict is Verdict.MET else f"{WORDS[last.verdict]}: {said(facts, last.detail, 90)}"
+        groups.setdefault(told, []).append((subject, looks))
     rows: list[tuple[str, ...]] = []
-    for group in groups.values():
-        days = {local_day(look.time) for _, looks in group for look in looks if look.verdict is not Verdict.UNSEEN}
+    for told, group in sorted(groups.items(), key=lambda one: one[0] == ""):
+        days = [len({local_day(look.time) for look in looks if look.verdict is not Verdict.UNSEEN}) for _, looks in group]
         last = max((looks[-1] for _, looks in group), key=lambda look: look.time)
-        names = ", ".join(subject for subject, _ in group)
-        rows.append((what, names, str(len(days)), human(last.time), f"{WORDS[last.verdict]}: {said(facts, last.detail)}",
+        late = max(float(looks[-1].measures.get("lag_seconds", 0)) for _, looks in group)
+        count = str(min(days)) if min(days) == max(days) else f"{min(days)}–{max(days)}"
+        result = (told or f"Đạt: {good}") + (f"; chậm {span(late)}" if late else "")
+        rows.append((asked, _names([name for name, _ in group], len(subjects)), f"{count}; {local(last.time):%d/%m}", result,
                      ref(last.evidence)))
     return rows
+
+
+def _names(names: Sequence[str], of: int) -> str:
+    """The names, or that it is all of them where they are many."""
+    if len(names) > 2 and len(names) == of:
+        return f"cả {of} bộ"
+    return ", ".join({"repository": "kho sao lưu", "3-2-1": "quy tắc 3-2-1"}.get(name, name) for name in names)
 
 
 def said(facts: BackupFacts, detail: str, most: int = 160) -> str:
@@ -163,16 +186,16 @@ def drills_table(facts: BackupFacts) -> list[Block]:
     for look in facts.drills:
         sets.setdefault(look.subject, []).append(look)
     columns = (
-        Column("Diễn tập bộ", 20),
-        Column("Số lần; đạt", 17, "center"),
-        Column("Lần cuối", 24, "center"),
-        Column("Thời gian khôi phục (RTO)", 27, "center"),
+        Column("Diễn tập bộ", 23),
+        Column("Lần; đạt", 11, "center"),
+        Column("Lần cuối", 20, "center"),
+        Column("Khôi phục mất (RTO)", 22, "center"),
         Column("Dữ liệu có thể mất (RPO)", 27, "center"),
-        Column("Tệp đúng; dòng CSDL", 31, "center"),
+        Column("Tệp đúng; dòng CSDL", 43, "center"),
         Column("Bằng chứng", 14),
     )
     return [
-        paragraph("Diễn tập khôi phục vào nơi tạm, so từng tệp với danh mục, mở cơ sở dữ liệu và đếm lại:"),
+        paragraph("Diễn tập khôi phục vào nơi tạm, so từng tệp, đếm lại cơ sở dữ liệu:"),
         Table(columns, tuple(_drill(name, looks) for name, looks in sorted(sets.items())), SIZE),
     ]
 
@@ -186,7 +209,7 @@ def _drill(name: str, looks: Sequence[Look]) -> tuple[str, ...]:
     return (
         name,
         f"{len(looks)}; {sum(look.verdict is Verdict.MET for look in looks)}",
-        human(last.time) + result,
+        f"{local(last.time):%d/%m/%Y}{result}",
         brief(rto),
         brief(rpo),
         (f"{number(seen['files'])} tệp" if "files" in seen else MISSING) + rows,
@@ -201,24 +224,26 @@ def brief(seconds: float | None) -> str:
     return f"{number(seconds, 1)} giây" if seconds < 10 else span(seconds)
 
 
-def elsewhere(facts: BackupFacts) -> list[Block]:
-    """The second place, anomalies, and what else was done to copies."""
-    blocks: list[Block] = []
-    for duty, what in ((OFFSITE, "Nơi cất thứ hai"), (ANOMALY, "Phát hiện bất thường")):
-        for subject, looks in facts.of(duty).items():
-            last = looks[-1]
-            lag = last.measures.get("lag_seconds")
-            late = f", chậm {span(lag)}" if lag else ""
-            name = "kho sao lưu" if subject == "repository" else subject
-            told = (f"{what} ({name}): {WORDS[last.verdict].lower()}{late}; {said(facts, last.detail)} "
-                    f"[{ref(last.evidence)}, {human(last.time)}].")
-            blocks.append(plain(told, item=True))
-        if not facts.of(duty):
-            blocks.append(plain(f"{what}: chưa có lần kiểm tra nào trong kỳ ({MISSING}).", item=True))
-    done: dict[str, list[Evidence]] = {}
+def done(facts: BackupFacts) -> list[str]:
+    """What else was done to copies, a sentence for each kind of act."""
+    return [_done(duty, lines, facts) for duty, lines in sorted(_acts(facts).items())]
+
+
+def counted(facts: BackupFacts) -> str:
+    """The same in one sentence: `sửa kho sao lưu 2 lần; bỏ bản sao cũ 4 lần (1 không thành)`."""
+    parts = []
+    for duty, lines in sorted(_acts(facts).items()):
+        failed = sum(line.body.get("outcome") != "proved" for line in lines)
+        name = CHANGES.get(duty, duty)
+        parts.append(f"{name[:1].lower()}{name[1:]} {len(lines)} lần" + (f" ({failed} không thành)" if failed else ""))
+    return "; ".join(parts)
+
+
+def _acts(facts: BackupFacts) -> dict[str, list[Evidence]]:
+    found: dict[str, list[Evidence]] = {}
     for line in facts.other:
-        done.setdefault(line.duty, []).append(line)
-    return [*blocks, *(plain(_done(duty, lines, facts), item=True) for duty, lines in sorted(done.items()))]
+        found.setdefault(line.duty, []).append(line)
+    return found
 
 
 CHANGES = {

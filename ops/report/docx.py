@@ -244,6 +244,7 @@ class _Writer:
 
     def _table(self, table: Table) -> None:
         from docx.oxml import OxmlElement
+        from docx.oxml.ns import qn
         from docx.shared import Mm
 
         made = self._paper.add_table(1 + len(table.rows), len(table.columns))
@@ -264,7 +265,13 @@ class _Writer:
                 align = column.align if index else "center"
                 for number, line in enumerate(text.split("\n")):
                     self._line(cell, line, table.size, first=number == 0, align=align, bold=index == 0)
-        spacing(self._paragraph(), 0, 4)
+        gap = self._paragraph()
+        spacing(gap, 0, 0)
+        size = OxmlElement("w:rPr")  # the empty line after a table is as high as its mark: 8 pt, as in the PDF
+        half_points = OxmlElement("w:sz")
+        half_points.set(qn("w:val"), "16")
+        size.append(half_points)
+        gap._p.get_or_add_pPr().append(size)
 
     def _figure(self, figure: Figure) -> None:
         from docx.shared import Mm
@@ -283,7 +290,7 @@ class _Writer:
             for index, line in enumerate(signature.role):
                 self._line(cell, line, 13, first=index == 0, bold=True)
             self._line(cell, "(Ký, ghi rõ họ tên)", 12, italic=True)
-            self._line(cell, signature.name, 13, before=60, bold=True)
+            self._line(cell, signature.name, 13, before=48, bold=True)
         for index, name in enumerate(("Nơi nhận:", *closing.recipients)):
             made = self._paragraph(before=6 if index == 0 else 0)
             end = "" if index == 0 else ";" if index < len(closing.recipients) else "."
@@ -312,13 +319,13 @@ class _Writer:
         restart_numbers(section)
         title = self._paragraph(align="center", keep=True)
         title.style = self._paper.styles["Heading 1"]
-        self._run(title, f"Phụ lục {appendix.roman}", bold=True)
+        self._run(title, f"Phụ lục {appendix.roman}".strip(), bold=True)
         self._run(self._paragraph(align="center", keep=True), appendix.title.upper(), bold=True)
-        symbol = head.number.partition("/BC-")[2]
+        number = head.number.partition("/")[2]
         blank = "\u00a0" * 6
         self._run(
             self._paragraph(align="center", after=8),
-            f"(Kèm theo Báo cáo số {blank}/BC-{symbol} ngày {blank} tháng {blank} năm {blank})",
+            f"(Kèm theo {head.kind.capitalize()} số {blank}/{number} ngày {blank} tháng {blank} năm {blank})",
             italic=True,
         )
         self._blocks(appendix.blocks)

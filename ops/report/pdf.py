@@ -76,7 +76,7 @@ class _Laid:
             "author": document.author,
             "fonts": families,
             "made": [made.year, made.month, made.day, made.hour, made.minute, made.second],
-            "symbol": head.number.partition("/BC-")[2],
+            "attached": [head.kind.capitalize(), head.number.partition("/")[2]],
             "letterhead": {
                 "parent": list(head.parent),
                 "issuer": list(head.issuer),

@@ -119,7 +119,14 @@ def _other(place: str, why: str) -> GaccongError:
 def absent(place: str) -> GaccongError:
     """There is no store yet."""
     run = Text("gaccong run", "gaccong run")
-    return GaccongError(say("chưa có kho dữ liệu {p}", "there is no store {p} yet", p=place), run)
+    return GaccongError(
+        say(
+            "chưa chạy lần nào nên chưa có gì để xem (sổ bằng chứng sẽ nằm ở {p})",
+            "nothing ran yet, so there is nothing to see (there is no store {p} yet)",
+            p=place,
+        ),
+        run,
+    )
 
 
 def _first_line(error: BaseException) -> str:

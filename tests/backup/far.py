@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
+import struct
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -34,11 +36,14 @@ def take_key(sshd: Sshd, folder: Path) -> str:
 
 
 class Way:
-    """A TCP way on [::1] to another port. `limit`: bytes from the far side before it is cut; `silent`: takes all, gives
-    nothing."""
+    """A TCP way on [::1] to another port. `limit`: bytes from the far side before it is cut; `abrupt`: by a reset instead
+    of an end; `silent`: takes all, gives nothing.
 
-    def __init__(self, port: int, *, limit: int | None = None, silent: bool = False) -> None:
-        self.target, self.limit, self.silent = port, limit, silent
+    One thread carries both directions of a connection, so that both are cut in the same moment.
+    """
+
+    def __init__(self, port: int, *, limit: int | None = None, abrupt: bool = False, silent: bool = False) -> None:
+        self.target, self.limit, self.abrupt, self.silent = port, limit, abrupt, silent
         self.listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
         self.port = int(self.listener.getsockname()[1])
         self.given = 0
@@ -50,24 +55,22 @@ class Way:
             while True:
                 near, _ = self.listener.accept()
                 self.open.append(near)
-                if self.silent:
-                    continue
-                far = socket.create_connection(("::1", self.target), 5)
-                self.open.append(far)
-                threading.Thread(target=self._carry, args=(near, far, False), daemon=True).start()
-                threading.Thread(target=self._carry, args=(far, near, True), daemon=True).start()
+                if not self.silent:
+                    threading.Thread(target=self._carry, args=(near,), daemon=True).start()
 
-    def _carry(self, one: socket.socket, other: socket.socket, counted: bool) -> None:
-        with suppress(OSError):
-            while data := one.recv(1 << 16):
-                if counted and self.limit is not None:
-                    self.given += len(data)
-                    if self.given > self.limit:
-                        break
-                other.sendall(data)
-        for end in (one, other):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+    def _carry(self, near: socket.socket) -> None:
+        with near, suppress(OSError), socket.create_connection(("::1", self.target), 60) as far:
+            self.open.append(far)
+            far.settimeout(None)
+            while True:
+                for one in select.select([near, far], [], [])[0]:
+                    data = one.recv(1 << 16)
+                    self.given += len(data) if one is far else 0
+                    if not data or (self.limit is not None and self.given > self.limit):
+                        if data and self.abrupt:
+                            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        return
+                    (near if one is far else far).sendall(data)
 
     def close(self) -> None:
         """Ends the way and what goes over it."""

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,13 @@ from backup.alarm import Figures, Run, alarms, fires
 from backup.changes.clear import clear
 from backup.checks.anomaly import anomaly
 from backup.cleared import clearings
+from backup.copies import copies
+from backup.manifest import write
+from backup.stage import stage_of
 from ops.errors import PlanRefused
 from ops.model import Evidence, Finding
 from ops.moment import stamp
+from playbooks.restore_site import restore_site
 from tests.backup.room import NEWER, Room
 from tests.backup.second import act, note, with_second
 from tests.kit import NOW
@@ -227,3 +232,95 @@ def test_other_paths_than_before_are_not_a_loss() -> None:
     assert alarms([first, moved]) == []
     fewer = replace(moved, main=Figures(900, 0, 0, 900, 1, 100_000, 30_000))
     assert [one.kind for one in alarms([first, fewer])] == ["lost"]
+
+
+def whole(room: Room) -> Room:
+    """The same site with its real nights, manifest and all."""
+    for number in range(PAGES):
+        (room.www / f"trang-{number}.html").write_text(page(number))
+    for _ in range(2):
+        assert room.night()["outcome"] == "proved"
+    return room
+
+
+def test_the_night_after_a_restore_in_place_is_quiet_and_an_encryption_then_is_not(each: Room) -> None:
+    """Every file has another inode and ctime, so restic calls all of them changed; their SHA-256 says that none did."""
+    room = whole(each)
+    assert all(result.done for result in room.carry(restore_site.function(room.site, room.ctx()).steps))
+    assert room.night()["outcome"] == "proved"
+    assert figures_of(room).main.changed > PAGES
+    found = look(room)
+    assert found.verdict == "met" and found.measures["changed_ratio"] < 0.1, found.detail.vi
+    encrypt(room)
+    room.night()
+    found = look(room)
+    assert found.verdict == "broken" and found.facts["alarms"][0]["kind"] == "encrypted"
+    assert 0.4 < found.measures["changed_ratio"] < 0.6
+
+
+def figures_of(room: Room) -> Run:
+    return alarm.run_of(copies(room.site, room.ctx())[-1])
+
+
+def test_files_encrypted_between_manifest_and_copy_ring_all_the_same(each: Room) -> None:
+    """The manifest says that nothing changed; restic stored more pieces of data than it explains."""
+    room = whole(each)
+    steps = room.plan().steps
+    at = next(number for number, step in enumerate(steps) if "backup.manifest" in step.argv) + 1
+    results = room.carry(steps[:at])
+    encrypt(room)
+    results += room.carry(steps[at:])
+    assert all(result.done for result in results)
+    room.ledger.note(room.now, {"args": {"set": "user"}, "outcome": "proved", "started": stamp(room.now),
+                                "steps": [result.json() for result in results]})
+    since = figures_of(room).since
+    assert since is not None and since.changed <= 3 and look(room).verdict == "broken"
+
+
+def test_a_forged_manifest_of_last_night_excuses_nothing(each: Room) -> None:
+    """Whoever can write the stage puts a manifest of the encrypted state there: it is not the one that the ledger noted."""
+    room = whole(each)
+    encrypt(room)
+    stage = stage_of(room.ctx().home, "user")
+    write(stage, [room.www], ["tin.sqlite", "tin.note.json"], [])
+    room.night()
+    since = figures_of(room).since
+    assert since is not None and since.changed <= 3
+    assert look(room).verdict == "broken"
+
+
+def test_what_the_manifest_counts(tmp_path: Path) -> None:
+    stage, live = tmp_path / "stage/user", tmp_path / "www"
+    stage.mkdir(parents=True)
+    (live / "a").mkdir(parents=True)
+    for name in ("a/1", "a/2", "a.b", "b", "c", "d"):
+        (live / name).write_text(name)
+    first = write(stage, [live], [], [])
+    assert first["since"]["files"] == 0 and first["since"]["new"] == 6
+    (live / "a/1").write_text("khác")
+    (live / "b").unlink()
+    (live / "c").unlink()
+    (live / "c").mkdir()                              # a folder now: the file is gone
+    (live / "moi").write_bytes(b"x" * (1 << 20))
+    for name in ("a/2", "a.b"):                       # another inode and time, the same bytes
+        (live / name).unlink()
+        (live / name).write_text(name)
+    second = write(stage, [live], [], [])
+    assert second["since"] == {"before": first["manifest"], "files": 6, "new": 1, "changed": 1, "gone": 2, "blobs": 5}
+    (live / "zz").write_text("sau cùng")
+    (live / "zz").unlink()
+    shutil.rmtree(live / "a")
+    third = write(stage, [live], [], [])
+    assert third["since"] == {"before": second["manifest"], "files": 5, "new": 0, "changed": 0, "gone": 2, "blobs": 1}
+    (stage / "manifest.jsonl").write_bytes(b"{broken")
+    assert write(stage, [live], [], [])["since"]["before"] not in (third["manifest"], "")
+
+
+def test_lines_from_before_the_counts_are_judged_as_ever() -> None:
+    usual = Run("demo#1", "user", NOW, Figures(0, 13, 1987, 2000, 1, 2_000_000), manifest="m")
+    touched = Run("demo#2", "user", NOW, Figures(0, 2000, 0, 2000, 1, 1_400_000))
+    assert [one.kind for one in alarms([usual, touched])] == ["mass_change"]
+    for since in (alarm.Since("m", 2000), alarm.Since("", 2000), alarm.Since("other", 2000)):
+        counted = replace(touched, main=replace(touched.main, blobs=0), since=since)
+        assert bool(alarms([usual, counted])) is (since.before != "m")
+    assert alarms([replace(usual, manifest=""), replace(touched, since=alarm.Since("", 2000))])  # nothing noted, nothing excused

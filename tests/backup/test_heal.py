@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,20 @@ import pytest
 
 from backup.changes.copy import copy
 from backup.changes.heal import heal
+from backup.changes.restore import restore
+from backup.checks.anomaly import anomaly
 from backup.checks.contents import contents
+from backup.checks.drill import drill
+from backup.checks.fresh import fresh
 from backup.checks.integrity import integrity
 from backup.copies import copies
 from backup.mend import MOVING, aside
 from backup.objects import Folder
+from backup.restic import repository_of
+from backup.vouched import holding
 from ops.errors import PlanRefused
 from ops.model import Evidence, Plan
+from ops.moment import stamp
 from tests.backup.fastkey import _counter, _keys, _mac
 from tests.backup.room import NEWER, PASSWORD, Room
 from tests.backup.saved import Saved
@@ -80,7 +88,7 @@ def plan(room: Room, **args: str) -> Plan:
     return made
 
 
-def healed(room: Room, **args: str) -> dict[str, Any]:
+def healed(room: Room, *, outcome: str = "proved", **args: str) -> dict[str, Any]:
     """Plans, carries out, proves with the real checks, notes the outcome."""
     made = plan(room, **args)
     results = room.carry(made.steps)
@@ -88,7 +96,7 @@ def healed(room: Room, **args: str) -> dict[str, Any]:
     seen = {check: {name: (finding.verdict.value, finding.detail.en) for name, finding in room.look(check).items()}
             for check in (integrity, contents)}  # as the engine: proof first, then the outcome's line
     room.ledger.lines.append(Evidence("demo", len(room.ledger.lines) + 1, room.now, "outcome", "backup.heal", "", {
-        "steps": [result.json() for result in results], "outcome": "proved"}))
+        "steps": [result.json() for result in results], "outcome": outcome}))
     return seen
 
 
@@ -302,3 +310,47 @@ def test_holes_in_old_copies_are_filled_from_a_second_place(kind: str, request: 
     room.now += timedelta(days=1)
     assert room.look(integrity)["user"].verdict == "met"
     assert room.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+
+
+@pytest.mark.parametrize(("kind", "harm"), [("old", lost_index), ("newer", lambda room: spoil(pack(room)))], ids=["old", "newer"])
+def test_what_a_heal_copies_counts_as_copies(kind: str, harm: Callable[[Room], None], request: pytest.FixtureRequest) -> None:
+    """One outcome with a copy of each set: known, counted, drilled, and nothing strange to the alarm."""
+    room: Room = request.getfixturevalue(kind)
+    room.now += timedelta(days=5)
+    harm(room)
+    room.look(integrity)
+    healed(room, outcome="proved")
+    mine = {copy.set: copy for copy in copies(room.site, room.ctx()) if copy.evidence == room.ledger.lines[-1].id}
+    assert mine.keys() == {"user", "system"} and all(copy.proved and copy.files and copy.manifest for copy in mine.values())
+    assert len({copy.snapshot for copy in mine.values()}) == 2
+    listed = repository_of(room.ctx()).snapshots(room.ctx(), "gaccong")
+    held = holding(room.site, room.ctx(), listed)
+    assert held.strangers == () and [lot.copy for lot in held.lots if lot.evidence == room.ledger.lines[-1].id] == [
+        mine[lot.set] for lot in held.lots if lot.evidence == room.ledger.lines[-1].id]
+    assert {held.of(name)[-1].evidence for name in mine} == {room.ledger.lines[-1].id}
+    for level, made in mine.items():
+        found = room.look(fresh)[level]
+        assert found.facts["snapshots"][-1] == made.snapshot and found.measures["newest_age_seconds"] == 0
+    assert {one.verdict for one in room.look(anomaly).values()} == {"met"}  # every byte read anew is no mass change
+    assert room.look(drill, "user")["user"].facts["evidence"] == mine["user"].evidence
+    back = restore.function(room.site, room.ctx(), set="system", to=str(room.tmp / "may"))
+    assert any(mine["system"].snapshot in step.argv for step in back.steps)
+    room.now += timedelta(days=1)
+    assert room.night(prove=("backup.contents", "backup.integrity"))["outcome"] == "proved"
+    assert room.look(anomaly)["user"].verdict == "met"
+    line = next(one for one in room.ledger.lines if one.duty == "backup.heal")
+    room.ledger.lines[line.seq - 1] = replace(line, body={**line.body, "outcome": "unproved"})
+    assert not any(copy.proved for copy in copies(room.site, room.ctx()) if copy.evidence == line.id)
+
+
+def test_what_a_killed_heal_left_is_no_strangers_work(old: Room) -> None:
+    lost_index(old)
+    old.look(integrity)
+    healed(old)
+    line = old.ledger.lines[-1]
+    made = {copy.snapshot for copy in copies(old.site, old.ctx()) if copy.evidence == line.id}
+    body = {"steps": [], "outcome": "interrupted", "args": {}, "started": stamp(datetime.now(UTC) - timedelta(minutes=10))}
+    old.ledger.lines[-1] = replace(line, body=body, time=datetime.now(UTC) + timedelta(minutes=1))
+    held = holding(old.site, old.ctx(), repository_of(old.ctx()).snapshots(old.ctx(), "gaccong"))
+    left = [one.id for lot in held.lots if lot.copy is None for one in lot.snapshots]
+    assert held.strangers == () and len(left) == len(made) == 2 and all(any(one.startswith(id_) for one in left) for id_ in made)

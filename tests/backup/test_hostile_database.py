@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 psycopg = pytest.importorskip("psycopg")
 
 from backup.sources.mariadb import Source, strong  # noqa: E402
-from backup.stream import Origin, runner_of  # noqa: E402
-from tests.backup.dumps import give, note, stream, streamed  # noqa: E402
+from backup.stream import Origin, main, runner_of  # noqa: E402
+from ops.steps import StepResult  # noqa: E402
+from tests.backup.dumps import give, note, processes, stream, streamed  # noqa: E402
 from tests.backup.room import Room  # noqa: E402
 from tests.backup.servers import MariaDB, mariadb, postgresql  # noqa: E402, F401 - fixtures
 from tests.playbooks.test_databases import plan  # noqa: E402
@@ -191,16 +194,60 @@ def test_the_loading_client_hands_out_no_file_and_obeys_no_command(chu: MariaDB,
     assert "--sandbox" in client.argv and "quá cũ" in source.hint(7, "mariadb: unknown option '--sandbox'")
 
 
-def test_a_view_that_came_with_the_dump_is_not_counted_by_who_restores(room: Room, chu: MariaDB) -> None:
-    """The live database has no view any more, the copy has: it never goes live, and no code of the owner's has run as root."""
-    before = chu.sql("SELECT Priv FROM mysql.global_priv WHERE User = 'chu'")
-    source = {"kind": "mariadb", "name": "tin", "database": "portal", "socket": str(chu.socket), "user": "sao_luu",
+def powers(server: MariaDB) -> list[str]:
+    return server.sql("SELECT Priv FROM mysql.global_priv WHERE User = 'chu'")
+
+
+def view_in_the_copy_only(room: Room, server: MariaDB) -> StepResult:
+    """Copies the hostile database, takes its view away from the live one, and puts the copy back as root."""
+    source = {"kind": "mariadb", "name": "tin", "database": "portal", "socket": str(server.socket), "user": "sao_luu",
               "restore_user": "root"}
     give(room, source)
     room.night()
     give(room, {**source, "queries": {"so_bai": "SELECT COUNT(*) FROM bai"}})
-    chu.sql("DROP VIEW bai; DROP FUNCTION evil; DROP FUNCTION cat; CREATE TABLE bai (id int)", "portal")
-    last = room.carry(plan(room).steps)[-1]
-    assert not last.done, last.trouble
-    assert chu.sql("SELECT Priv FROM mysql.global_priv WHERE User = 'chu'") == before
+    server.sql("DROP VIEW bai; DROP FUNCTION evil; DROP FUNCTION cat; CREATE TABLE bai (id int)", "portal")
+    return room.carry(plan(room).steps)[-1]
+
+
+def test_a_view_that_came_with_the_dump_is_not_counted_by_who_restores(room: Room, chu: MariaDB) -> None:
+    """The live database has no view any more, the copy has: it loads beside, and is refused before root counts in it."""
+    before = powers(chu)
+    chu.sql("SELECT COUNT(*) FROM bai", "portal")
+    assert powers(chu) != before  # the trap is armed: whoever counts as root hands his powers over
+    chu.sql("DROP USER chu@localhost; CREATE USER chu@localhost; GRANT ALL ON `portal%`.* TO chu@localhost")  # as hosting panels do
+    before = powers(chu)
+    last = view_in_the_copy_only(room, chu)
+    assert not last.done and "có 1 views, 2 routines" in last.trouble.vi and "--to" in last.trouble.vi, last.trouble
+    assert powers(chu) == before
     assert chu.sql("SHOW DATABASES LIKE 'portal%'") == ["portal"]
+
+
+def test_a_view_whose_maker_has_no_right_beside_says_how_to_go_on(room: Room, chu: MariaDB) -> None:
+    """MariaDB makes no view that calls a function which its definer may not run in the database it is loaded into."""
+    before = powers(chu)
+    last = view_in_the_copy_only(room, chu)
+    assert not last.done and "ERROR 1370" in last.trouble.vi and "--to" in last.trouble.vi, last.trouble
+    assert powers(chu) == before
+    assert chu.sql("SHOW DATABASES LIKE 'portal%'") == ["portal"]
+
+
+def test_a_dump_that_stands_still_is_ended_and_told(room: Room, chu: MariaDB, monkeypatch: pytest.MonkeyPatch) -> None:
+    """mariadb-dump (10.11) looks for ever for a delimiter where an event holds `;;`: the owner could stop every night for hours."""
+    chu.sql("DELIMITER //\nCREATE EVENT dung ON SCHEDULE EVERY 1 DAY DO SELECT ';;'//", "portal")
+    give(room, {"kind": "mariadb", "name": "tin", "database": "portal", "socket": str(chu.socket), "user": "sao_luu"})
+    steps = [step for step in room.plan().steps if {"backup.stage", "backup.stream"} & set(step.argv)]
+    room.carry((steps[0],))
+    argv = steps[1].argv
+    monkeypatch.setattr("backup.stream.SILENT_SECONDS", 3.0)
+    for name, value in {**steps[1].env, "RESTIC_PASSWORD_FILE": str(room.tmp / "mat-khau")}.items():
+        monkeypatch.setenv(name, value)
+    held = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)}
+    begun = time.monotonic()
+    try:
+        code = main(list(argv[argv.index("backup.stream") + 1:]))
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
+    assert code == 3 and time.monotonic() - begun < 40 and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert "không có dữ liệu" in note(room)["trouble"] and streamed(room) == []
+    assert processes("mariadb-dump", str(chu.socket)) == []

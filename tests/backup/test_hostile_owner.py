@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from backup import hold, reading
+from backup import hold, reading, sqlite_copy
 from backup.checks.contents import contents
 from backup.checks.drill import drill
 from backup.compare import absent
-from backup.sources import sqlite
+from backup.lean import lean
+from backup.notes import read_note
 from tests.backup.room import Room
 from tests.kit import NOW
 
@@ -59,7 +60,7 @@ def test_root_does_not_read_an_owners_database(room: Room, tmp_path: Path, owner
     give(room.db.parent, *([room.db] if owner == "file" else []))
     stage, trace = tmp_path / "stage", tmp_path / "trace"
     stage.mkdir(mode=0o700)
-    argv = sqlite.python("backup.sqlite_hand", "copy", "--live", str(room.db), "--target", str(stage / "x"))
+    argv = lean("backup.sqlite_hand", "copy", "--live", str(room.db), "--target", str(stage / "x"))
     done = subprocess.run(["strace", "-f", "-o", str(trace), "-e", "trace=openat,open,setresuid,chroot", *argv],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -92,12 +93,12 @@ def test_a_view_that_counts_for_ever_is_stopped(room: Room, monkeypatch: pytest.
         database.execute("DROP TABLE bai")
         database.execute("CREATE VIEW bai AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM r) SELECT n FROM r")
         database.commit()
-    monkeypatch.setattr(sqlite, "COUNT_SECONDS", 1.0)
+    monkeypatch.setattr(sqlite_copy, "COUNT_SECONDS", 1.0)
     stage, begun = room.tmp / "s", time.monotonic()
     stage.mkdir()
-    assert sqlite.main(["--name", "tin", "--path", str(room.db), "--stage", str(stage), "--query",
+    assert sqlite_copy.main(["--name", "tin", "--path", str(room.db), "--stage", str(stage), "--query",
                         "so_bai=SELECT count(*) FROM bai"]) == 3
-    assert "so_bai: no answer within 1 seconds" in sqlite.read_note(stage / "tin.note.json")["trouble"]
+    assert "so_bai: no answer within 1 seconds" in read_note(stage / "tin.note.json")["trouble"]
     assert time.monotonic() - begun < 30
 
 

@@ -6,12 +6,13 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,10 @@ def test_an_object_that_trickles_for_ever_is_left_unread_when_the_time_is_over()
     assert (done.left, done.bad, done.right) == (1, [], set()) and done.seconds < 15
 
 
-@pytest.mark.parametrize("body", [b"[" * 200_000, b"[" + b"{}," * 100_000 + b"{}]", b"[1]"], ids=["deep", "empty", "number"])
+@pytest.mark.parametrize("body", [b"[" * 200_000, b"[" + b"{}," * 100_000 + b"{}]", b"[1]",
+                                  b'[{"name": "a", "size": 1e999}]', b'[{"name": "a", "size": 1' + b"0" * 400 + b"}]",
+                                  b'[{"name": "a", "size": -7}]', b"7", b"\xff"],
+                         ids=["deep", "empty", "number", "endless", "beyond", "negative", "no-list", "no-text"])
 def test_a_hostile_list_is_an_error(body: bytes) -> None:
     with pytest.raises(OSError, match="cannot be read"):
         _listed(body)
@@ -144,6 +148,44 @@ def test_a_long_list_is_read() -> None:
     names = [{"name": f"{number:064x}", "size": 17_000_000} for number in range(1000)]
     assert _listed(json.dumps(names, separators=(",", ":")).encode()) == [(one["name"], one["size"]) for one in names]
     assert len(_listed(json.dumps([one["name"] for one in names], separators=(",", ":")).encode())) == 1000
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\nx: " + b"y" * 100_000 + b"\r\n\r\n", b"\r\n" * 9,
+                                  b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n[]",
+                                  b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                                  b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 500 + b"\r\n"],
+                         ids=["ssh", "long", "blank", "short", "chunk", "many"])
+def test_what_is_no_http_is_an_error_of_the_place(said: bytes, tmp_path: Path) -> None:
+    """A broken proxy, another service on the port: told in words, and the inventory before stays."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    with listener.accept()[0] as one:
+                        one.recv(65536)
+                        one.sendall(said)
+        threading.Thread(target=answer, daemon=True).start()
+        at = f"rest:http://127.0.0.1:{listener.getsockname()[1]}/x/"
+        with pytest.raises(OSError, match=r"cannot be read|cut off|closed"):
+            Rest(at, at).names()
+        argv = [sys.executable, "-m", "backup.inventory", "--at", at, "--file", str(tmp_path / "kiem-ke.json")]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert done.returncode == 3 and "Traceback" not in done.stderr and not (tmp_path / "kiem-ke.json").exists(), done.stderr
+
+
+def test_a_mirror_whose_object_never_ends_does_not_fill_the_repository(two: tuple[Path, Path], full_disk: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = two[0]
+    with server(trickle=False) as at:
+        monkeypatch.setattr(mend, "MOST_BYTES", 3 << 20)
+        with pytest.raises(ValueError, match="does not end"):
+            mend.fetch(Rest(at, at), Folder(str(repository)), [f"data/{'a' * 64}"])
+        monkeypatch.setattr(mend, "MOST_BYTES", 1 << 40)
+        (full_disk / "data").mkdir()
+        with pytest.raises(OSError, match="nearly full"):
+            mend.fetch(Rest(at, at), Folder(str(full_disk)), [f"data/{'a' * 64}"])
+    assert not [path for place in (repository, full_disk) for path in place.rglob("*") if path.is_file()]
 
 
 def test_of_endless_words_only_a_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:

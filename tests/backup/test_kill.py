@@ -149,9 +149,10 @@ def test_restic_is_killed_at_twenty_points(place: Place) -> None:
     body = place.json("apply", digest, *BY, code=0)
     whole = next(step["seconds"] for step in body["steps"]
                  if isinstance(step.get("answer"), dict) and step["answer"].get("snapshot_id"))
-    told, killed = place.root / "pid", 0
-    for point in range(POINTS):
-        disturb(place, point)
+    told, killed, tries = place.root / "pid", 0, 0
+    while killed < POINTS and tries < 2 * POINTS:
+        point, tries = killed, tries + 1
+        disturb(place, tries)
         told.unlink(missing_ok=True)
         running = started(place, "apply", digest, *BY)
         deadline = time.monotonic() + 60
@@ -167,13 +168,15 @@ def test_restic_is_killed_at_twenty_points(place: Place) -> None:
         except (ProcessLookupError, FileNotFoundError):
             mine = False
         code = running.wait(120)
-        if mine:
-            killed += 1
-            assert code in (0, 5), code
+        if not mine:
+            whole *= 0.8  # restic was done already: this machine is faster now than when it was timed
+            continue
+        killed += 1
+        assert code in (0, 5), code
         if point % 10 == 9:
             no_lie(place)
-    assert killed >= POINTS * 3 // 4
+    assert killed == POINTS
     said = [body["outcome"] for body in outcomes(place)]
-    assert said.count("proved") <= 1 + POINTS - killed + 1, said  # one may have been whole when the signal came
+    assert said.count("proved") <= 1 + tries - killed + 1, said  # one may have been whole when the signal came
     assert "undone" in said
     mended(place)

@@ -529,6 +529,29 @@ def test_links() -> None:
     assert links.plain(gzip.compress(b"x" * 100), "gzip", 10) == b"x" * 10 and links.plain(b"rac", "gzip") == b""
 
 
+def cpu(do: Callable[[], Any]) -> float:
+    """CPU seconds of this process alone: other load of the machine does not count."""
+    begun = time.process_time()
+    do()
+    return time.process_time() - begun
+
+
+def test_half_a_megabyte_of_robots_costs_little() -> None:
+    many = b"".join(b"User-agent: a%d\n" % number for number in range(20_000)) + b"Disallow: /x\n" * 900
+    assert cpu(lambda: robots.read(many, "gaccong")) < 2
+    told = robots.read(b"User-agent: a\nUser-agent: GacCong\nDisallow: /kin\nUser-agent: *\nDisallow: /\n" + many, "gaccong")
+    assert told.allow("http://x/mo") and not told.allow("http://x/kin")
+    assert not robots.read(b"User-agent: a\nUser-agent: *\nDisallow: /kin\n", "gaccong").allow("http://x/kin")
+
+
+def test_a_page_that_is_made_to_be_slow_is_read_apart_or_not_at_all() -> None:
+    """Nested elements cost their square; so does a charset that is meant for host names."""
+    assert cpu(lambda: links.of_page(b"<div>" * 13_000, "text/html")) < 0.25
+    assert cpu(lambda: links.text_of(b"\xc3" * 10 + b"-" + b"a" * 65_000, "text/html; charset=punycode")) < 0.25
+    assert links.text_of("Xã".encode("cp1258", "replace"), "text/html; charset=windows-1258").startswith("X")
+    assert links.text_of("Xã".encode(), "text/html; charset=idna") == links.text_of("Xã".encode(), "text/html; charset=puny_code") == "Xã"
+
+
 def test_settings_that_cannot_be(tmp_path: Path) -> None:
     good = {"kind": "mirror", "name": "t", "seeds": ["https://xã-mẫu.vn"]}
     assert Source.model_validate(good).seeds == ("https://xn--x-mu-goa0686b.vn/",)

@@ -17,7 +17,8 @@ import pytest
 from backup.checks.contents import contents
 from backup.checks.drill import drill
 from backup.compare import Comparison
-from backup.manifest import entries, matcher, read_name, shown, walk, write, written
+from backup.manifest import entries, read_name, shown, write, written
+from backup.tree import matcher, walk
 from tests.backup.room import NEWER, PASSWORD, Room
 from tests.journeys.place import Place
 

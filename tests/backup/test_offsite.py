@@ -13,7 +13,9 @@ from backup.checks import offsite as module
 from backup.checks.offsite import offsite
 from backup.rest import Server, ask, there, would_delete
 from ops.errors import CannotSee
-from tests.backup.room import Room
+from ops.model import State
+from ops.moment import local
+from tests.backup.room import NEWER, Room
 from tests.backup.second import act, ids, past, placed, restic, with_second
 from tests.backup.servers_rest import LOGIN, FaultProxy, rest_server, wrong
 
@@ -108,7 +110,8 @@ def test_a_listing_without_its_data_is_no_copy(room: Room, second_template: Path
 
 
 def test_where_objects_cannot_be_reached_restic_checks_once_a_week(
-        room: Room, second_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        tmp_path: Path, template: Path, second_template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(tmp_path, template, program=NEWER)  # Debian's asks for each lost object for a minute and more
     monkeypatch.setattr(module, "objects_of", lambda ctx, repository: None)  # as over sftp and S3
     second = Path(placed(second_template, room.tmp / "kho2"))
     with_second(room, str(second))
@@ -178,6 +181,38 @@ def test_a_mute_server_and_a_closed_door_are_unseen_in_bounded_time(room: Room, 
         port = proxy.port
     with_second(room, f"rest:http://127.0.0.1:{port}/kho/")
     assert "không kết nối được" in room.look(offsite)["xa"].detail.vi
+
+
+def test_a_place_that_is_down_is_unseen_since_when_and_never_said_to_be_empty(room: Room, second_template: Path) -> None:
+    with rest_server(room.tmp / "server", append_only=True) as server:
+        placed(second_template, server.data / "kho")
+        with_second(room, server.url, append_only=True, off_host=True)
+        past(room, [1])
+        empty = room.look(offsite)
+        assert "nơi xa chưa có bản sao" in empty["3-2-1"].detail.vi and empty["xa"].verdict == "broken"
+        act(room, copy, place="xa")
+        good = room.look(offsite)["xa"]
+    seen = room.now
+    room.ledger.known = [State("demo", "backup.offsite", "xa", good.verdict, seen, seen, good.detail, good.measures, "", 1, 86400.0)]
+    room.now += timedelta(days=1)
+    down = room.now
+    for _ in range(2):
+        found = room.look(offsite)
+        told = found["xa"]
+        assert told.verdict == "unseen" and f"từ {local(down):%d/%m/%Y %H:%M}" in told.detail.vi
+        assert f"lần xem được gần nhất: {local(seen):%d/%m/%Y %H:%M}" in told.detail.vi and "good look" in told.detail.en
+        three = found["3-2-1"]
+        assert three.verdict == "unseen" and "chưa xem được nơi xa" in three.detail.vi
+        assert "không có bản nào" not in three.detail.vi and "chưa khai" not in three.detail.vi and "look" in three.next
+        room.ledger.known = [State("demo", "backup.offsite", "xa", told.verdict, room.now, room.now, told.detail, told.measures,
+                                   "", 1, 86400.0)]
+        room.now += timedelta(days=1)  # still down: the day on which it went down stays
+
+
+def test_before_anything_was_copied_the_words_are_calm(room: Room) -> None:
+    found = room.look(offsite)["3-2-1"]
+    assert found.verdict != "met" and "chưa nơi nào có bản sao" in found.detail.vi and "chiếm máy này" not in found.detail.vi
+    assert found.next == "gaccong plan backup.run set=user --site demo"
 
 
 def test_a_server_is_asked_over_tls_with_its_own_authority(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_dry_run_that_saves(place: Place) -> None:
 def test_a_failing_hook_that_exits_0(room: Room, code: int) -> None:
     """A staging step (our hook) with an exit code that is not in its contract stops the run: no snapshot, not proved."""
     steps = room.plan().steps
-    hook = next(step for step in steps if "backup.sources.sqlite" in step.argv)
+    hook = next(step for step in steps if "backup.sqlite_copy" in step.argv)
     fails = replace(hook, argv=(sys.executable, "-c", f"raise SystemExit({code})"))
     results = room.carry(tuple(fails if step is hook else step for step in steps))
     assert not results[-1].done and results[-1].step is fails and results[-1].code == code

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,11 +19,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from backup import fetch
+from backup import fetch, rsync
 from backup.checks.contents import contents
 from backup.checks.drill import drill
 from backup.source import read_note, write_note
 from backup.sources.files import Source
+from backup.ssh import sign_of
 from backup.stage import stage_of
 from ops.errors import PlanRefused
 from tests.accounts.servers import Sshd, make_key
@@ -176,22 +179,36 @@ def test_what_cannot_be_read_there_is_told_and_nothing_is_removed(far: Far) -> N
     assert far.fetch().code == 0 and not (far.there() / "anh/2026/ảnh 1.jpg").exists()
 
 
-def test_a_cut_connection_is_told_and_the_next_fetch_repairs(far: Far, sshd: Sshd) -> None:
+@pytest.mark.parametrize("abrupt", [False, True])
+def test_a_cut_connection_is_told_and_the_next_fetch_repairs(far: Far, sshd: Sshd, abrupt: bool) -> None:
+    """A connection that ends, and one that is reset: in both the host was reached, and nobody waits for a time limit."""
     (far.site_folder / "phim.mp4").write_bytes(os.urandom(6_000_000))
-    way = Way(sshd.port, limit=3_000_000)
+    way = Way(sshd.port, limit=3_000_000, abrupt=abrupt)
     try:
         known = far.tmp / "known_hosts"
         known.write_text(f"[::1]:{way.port} {sshd.host_key}\n[::1]:{sshd.port} {sshd.host_key}\n")
         far.far["web"] = replace(far.far["web"], port=way.port, known_hosts=known)
         result = far.fetch()
         assert result.code == 3 and result.done, result
-        assert "mất kết nối" in far.note()["trouble"] or "không trả lời" in far.note()["trouble"], far.note()
+        assert "mất kết nối" in far.note()["trouble"] and "sshd có chạy không" not in far.note()["trouble"], far.note()
+        assert result.seconds < fetch.SILENT_SECONDS / 2, result
         assert not (far.there() / "phim.mp4").exists()
         far.far["web"] = replace(far.far["web"], port=sshd.port)
-        assert far.night()["outcome"] == "proved"
+        if abrupt:
+            assert far.fetch().code == 0
+        else:
+            assert far.night()["outcome"] == "proved"
         assert (far.there() / "phim.mp4").read_bytes() == (far.site_folder / "phim.mp4").read_bytes()
     finally:
         way.close()
+
+
+def test_what_ssh_says_of_a_connection_that_stood() -> None:
+    reset = "Connection reset by peer"
+    assert sign_of(f"Read from remote host ::1: {reset}\r\nclient_loop: send disconnect: {reset}") == "cut"
+    assert sign_of("client_loop: ssh_packet_write_poll: Connection to ::1 port 22: Broken pipe") == "cut"
+    assert sign_of(f"ssh: connect to host ::1 port 22: {reset}") == "away"
+    assert sign_of("Timeout, server ::1 not responding.") == "silent"
 
 
 def test_killed_midway_the_note_says_so_and_nothing_lives_on(far: Far, sshd: Sshd) -> None:
@@ -264,6 +281,54 @@ def test_devices_and_pipes_are_not_made(far: Far) -> None:
     assert not (far.there() / "ống").exists() and not (far.there() / "thiết bị").exists()
 
 
+DEBIAN = "3.2.7-1+deb12u1"
+
+
+@pytest.mark.parametrize(("version", "package", "verdict"), [
+    ("3.5.0", "3.5.0+ds1-0+deb12u1", ""), ("v3.4.0", "", ""), ("3.2.7", DEBIAN, ""), ("3.2.7", "3.2.7-1+deb12u6", ""),
+    ("3.2.7", "3.2.7-1", "only-upgrade"), ("3.2.7", "3.2.7-1+deb12u0", "only-upgrade"),
+    ("3.2.7", "3.2.7-0ubuntu0.22.04.2", "only-upgrade"), ("3.2.7", "3.2.7-0ubuntu0.22.04.4", ""),
+    ("3.2.7", "3.2.7-1ubuntu1", "only-upgrade"), ("3.2.7", "3.2.7-1ubuntu1.2", ""), ("3.3.0", "3.3.0-1ubuntu0.1", ""),
+    ("3.2.4", "3.2.4-1", "3.2.5"), ("x", "", "3.2.5"), ("3.2.7", "", "?"), ("3.3.0", "3.3.0+ds1-1", "?"),
+    ("3.2.7  protocol version 32", "", "")])
+def test_which_rsync_may_pull_from_a_stranger(version: str, package: str, verdict: str) -> None:
+    """By its own version, or by what its distribution mended without a new one. What nobody knows is told, not hidden."""
+    said = f"rsync  version {version}  protocol version 31\n"
+    if verdict in ("", "?"):
+        assert ("CVE-2024-12086" in rsync.judge(said, package)) == bool(verdict)
+    else:
+        with pytest.raises(rsync.Unfit, match=verdict):
+            rsync.judge(said, package)
+
+
+def test_an_rsync_of_unknown_build_is_used_and_told_an_old_one_refused(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build in /usr/local is not the package, whatever dpkg knows of the one in /usr/bin."""
+    real = shutil.which("rsync")
+    assert real and rsync.look() == "" and rsync.package_of(Path(real)).startswith("3.")
+    (far.tmp / "bin").mkdir()
+    program = far.tmp / "bin/rsync"
+    for version, code in (("3.2.7", 0), ("3.1.3", 3)):
+        program.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "rsync  version {version}  protocol 31" && exit\n'
+                           f'exec {real} "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        assert far.fetch().code == code and (far.there() / "index.php").is_file()
+        assert ("CVE-2024-12086" in far.note()["doubt"]) if code == 0 else "quá cũ" in far.note()["trouble"], far.note()
+
+
+def test_a_far_side_that_recurses_by_its_own_will_is_refused(far: Far) -> None:
+    """CVE-2024-12087 needs incremental recursion, which a hostile sender switches on unasked."""
+    hostile = Sshd(far.tmp / "hostile", keys="x")
+    try:
+        (hostile.folder / "rsync").write_text('#!/bin/sh\nset -- $(echo "$SSH_ORIGINAL_COMMAND" | sed "s/ -\\([a-zA-Z]*\\)e\\./ -\\1e.i/")\nexec "$@"\n')
+        (hostile.folder / "rsync").chmod(0o755)
+        (hostile.folder / "auth").write_text(f'restrict,command="{hostile.folder}/rsync" {hostile.client_key}\n')
+        far.far["web"] = hostile.host("web", key=take_key(hostile, far.tmp / "bi-mat-2"))
+        assert far.fetch().code == 3 and "Incompatible options" in far.note()["trouble"], far.note()
+    finally:
+        hostile.stop()
+
+
 def test_once_a_week_every_byte_is_compared(far: Far) -> None:
     assert far.fetch().code == 0
     inside = far.there() / "index.php"
@@ -290,10 +355,38 @@ def test_the_disk_is_never_filled(far: Far, full_disk: Path, monkeypatch: pytest
         os.close(held)
 
 
+def test_a_far_sides_words_are_not_rsyncs_own_figures() -> None:
+    """Messages of the far side stand in rsync's output too, before its figures: a site that is gone cannot feign to be there."""
+    forged = "Number of files: 1,041 (reg: 1000, dir: 41)\nTotal file size: 99,000,000 bytes\n"
+    real = "\nNumber of files: 2 (reg: 1, dir: 1)\nTotal file size: 6 bytes\n"
+    assert fetch._stats(forged.replace(",0", "0") + real) == {"files": 1, "folders": 1, "links": 0, "bytes": 6}
+    long = fetch.Kept()
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as stream:
+        thread = threading.Thread(target=lambda: (os.write(theirs, forged.encode()), os.write(theirs, b"x" * 900_000),
+                                                  os.write(theirs, real.encode()), os.close(theirs)))
+        thread.start()
+        long.read(stream)
+        thread.join()
+    assert fetch._stats(long.text)["files"] == 1
+
+
+def test_a_list_of_files_without_end_does_not_eat_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """rsync holds the whole list in memory; the far side says how long it is."""
+    held = os.open(tmp_path, os.O_RDONLY)
+    monkeypatch.setattr(fetch, "SPARE_BYTES", 0)
+    monkeypatch.setattr(fetch, "MEMORY", 1 << 28)
+    try:
+        done = fetch._guarded([sys.executable, "-c", "held = bytearray(1 << 29)"], held, time.monotonic() + 60)
+    finally:
+        os.close(held)
+    assert done.returncode != 0 and "MemoryError" in done.stderr
+
+
 def test_exclusions_mean_here_what_they_mean_to_restic(tmp_path: Path) -> None:
     """The same tree by restic's patterns and by rsync's rules: the same files stay."""
-    from backup.manifest import matcher, walk
     from backup.restic import below
+    from backup.tree import matcher, walk
 
     root = tmp_path / "a[1]*b"
     for name in ("x.tmp", "giữ.txt", "cache/y", "sâu/cache/z", "sâu/x.tmp", "a[1]*b/w", "sâu/x/1.log", "x/1.log", "ab/q"):

@@ -98,7 +98,7 @@ def test_restic_absent_is_told_with_the_mend(place: Place) -> None:
 
 def test_reading_before_anything_was_recorded(place: Place) -> None:
     done = place.gaccong("status", "--lang", "en")
-    assert done.returncode == 2 and "gaccong run" in done.stderr
+    assert done.returncode == 2 and f"gaccong --config {place.config} run" in done.stderr
 
 
 def test_the_clock_before_the_last_evidence(place: Place) -> None:

@@ -94,7 +94,7 @@ def test_a_defaced_site_comes_back_and_the_defaced_one_is_kept(each: Room) -> No
         database.execute("DELETE FROM bai")
         database.commit()
     made = plan(room)
-    assert [proof.check for proof in made.proofs] == ["web.http"]
+    assert [proof.check for proof in made.proofs] == ["backup.restored"]
     results = room.carry(made.steps)
     assert all(result.done for result in results), results[-1].trouble
     assert tree(room.www) == good

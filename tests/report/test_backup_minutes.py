@@ -152,7 +152,7 @@ def test_a_normal_month_is_met_and_every_number_has_its_evidence(normal: Books) 
         assert line is not None and line.body["args"] == {"set": name} and evidence.removeprefix(SITE) in told
     assert "4; 4" in told or "5; 5" in told
     assert "41 giây" in told and "23 giờ 30 phút" in told and "12.408 tệp; 4.487 dòng" in told
-    assert "restic 0.19.1" in told and "nơi cất thứ hai (tinh): đạt, chậm 2 giờ" in told.lower()
+    assert "restic 0.19.1" in told and "Nơi cất thứ hai đủ bản không\ntinh\n" in told and "chậm 2 giờ" in told
     assert "dấu # là số dòng trong sổ “an-binh”" in told
     assert "đạt yêu cầu" in told and "chưa đạt" not in told
     every = set(re.findall(r"#(\d+)", told))
@@ -239,6 +239,20 @@ def test_a_failed_drill_and_what_was_done_about_an_alarm(books: Books) -> None:
     assert "58 % số tệp đổi" in told and "đạt lại 21/11/2026 13:00" in told
     assert "Xác nhận báo động: 1 lần (1 đã chứng minh); lần cuối 21/11/2026 12:00 (noi-dung; thay giao diện)" in told
     assert "3 tệp sai nội dung" in told and document.data["verdict"] == "broken" and "Không đạt" in told
+
+
+def test_an_alarm_that_nobody_answered_is_no_good_month(books: Books) -> None:
+    """Enough copies, all proved, drilled: and still the newest may be copies of ransomware's work."""
+    books.month(until=datetime(2026, 11, 30, 12, tzinfo=UTC))
+    books.line(datetime(2026, 11, 30, 14, tzinfo=UTC), "flip", "backup.anomaly", "noi-dung", {
+        "verdict": "broken", "was": "met", "measures": {}, "facts": {}, "next": "",
+        "detail": {"vi": "bộ noi-dung: 1 lần chạy đáng ngờ", "en": ""}})
+    document = books.minutes()
+    assert document.data["verdict"] == "at_risk"
+    assert "còn báo động chưa có người trả lời" in words(document) and "**đạt yêu cầu**" not in words(document)
+    books.line(datetime(2026, 11, 30, 16, tzinfo=UTC), "flip", "backup.anomaly", "noi-dung", {
+        "verdict": "met", "was": "broken", "measures": {}, "facts": {}, "next": "", "detail": {"vi": "đã có người xem xét", "en": ""}})
+    assert books.minutes().data["verdict"] == "met"
 
 
 def test_a_cleared_alarm_stands_first_and_its_copy_is_suspect(books: Books) -> None:
@@ -368,6 +382,75 @@ def test_a_normal_month_is_two_pages_signed_by_three(normal: Books, tmp_path: Pa
     assert "Kính gửi" not in text and "LƯU HÀNH" not in text
     for part in ("NGƯỜI LẬP BIÊN BẢN", "NGƯỜI KIỂM TRA", "TRƯỞNG BAN", "Nguyễn Văn Mẫu", "Nơi nhận:", "./."):
         assert part in second, part
+
+
+def lively(books: Books) -> None:
+    """A month in which much went wrong: nights that failed, alarms, a damaged repository, and many acts."""
+    sick = {3, 5, 9, 12, 14, 19, 23, 26}
+    night = FIRST
+    while night < NOW:
+        for number_, name in enumerate(SETS):
+            failed = name == "noi-dung" and night.day in sick and night.month == 11
+            books.copy(night + timedelta(minutes=5 * number_), name, *(("unproved", "hết dung lượng: no space left") if failed else ()))
+        books.daily(night + timedelta(hours=2), "backup.offsite", {"tinh": {"measures": {"lag_seconds": 7200.0}}})
+        books.daily(night + timedelta(hours=3), "backup.anomaly", {name: {} for name in SETS})
+        if night.weekday() == 6:
+            books.drill(night + timedelta(hours=4))
+        for hour, change in enumerate(("backup.heal", "backup.copy", "backup.prune", "backup.restore")):
+            if night.day % 7 == 0 and night.month == 11:
+                books.line(night + timedelta(hours=5 + hour), "outcome", change, "", {
+                    "intent": 1, "args": {"place": "tinh"}, "outcome": "undone" if night.day == 14 else "proved", "steps": [{}],
+                    "proofs": [], "started": stamp(night), "detail": {"vi": "", "en": ""}})
+        for verdict, was, hour in (("broken", "met", 10), ("met", "broken", 12)):
+            for name in SETS if night.day % 10 == 8 else ():
+                books.line(night + timedelta(hours=hour), "flip", "backup.integrity", name, {
+                    "verdict": verdict, "was": was, "measures": {}, "facts": {}, "next": "",
+                    "detail": {"vi": "kho sao lưu /srv/kho: mất 1 gói dữ liệu; ảnh hưởng 214 tệp", "en": ""}})
+        night += timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    found = Books(tmp_path_factory.mktemp("noisy"))
+    lively(found)
+    yield found
+    found.store.close()
+
+
+def test_a_lively_month_is_counted_on_the_paper_and_told_in_the_annex(noisy: Books) -> None:
+    document = noisy.minutes()
+    every = document.data["findings"]
+    assert len(every) == 11 and sum("hết dung lượng" in one for one in every) == 8
+    told = words(document)
+    assert "hết dung lượng" not in told and "Trong kỳ có 11 tồn tại, từng lần ở Phụ lục" in told
+    assert "Lần sao lưu không thành\n8\n" in told and "Tính toàn vẹn không đạt\n3\n09/11, 19/11, 29/11\nĐã xử lý" in told
+    assert "sửa kho sao lưu 4 lần (1 không thành)" in told and "Chi tiết ở Phụ lục" in told
+    [annex] = document.appendices
+    cells = [row[1] for block in annex.blocks if isinstance(block, Table) for row in block.rows]
+    assert cells[: len(every)] == every and any(cell.startswith("Sửa kho sao lưu: 4 lần") for cell in cells)
+
+
+def test_what_is_not_mended_is_counted_as_such(books: Books) -> None:
+    for day in range(6):
+        books.copy(datetime(2026, 11, 10 + day, 3, tzinfo=UTC), "noi-dung", "unproved", "hết chỗ")
+    assert "Lần sao lưu không thành\n6\n10/11, 11/11, 12/11 …\nCòn 6 chưa xử lý" in words(books.minutes())
+
+
+def test_checks_are_told_as_a_chair_asks(noisy: Books) -> None:
+    told = words(noisy.minutes())
+    for asked in ("Bản sao có đủ tệp không\n", "Dữ liệu đã cất còn nguyên không\n", "Có dấu hiệu bất thường không\n"):
+        assert asked in told
+    assert "phần lâu chưa đọc nhất" not in told and "theo danh mục" in told
+
+
+@pytest.mark.skipif(not shutil.which("pdfinfo"), reason="poppler-utils is not installed")
+def test_a_lively_month_is_signed_on_page_two_and_its_annex_is_that_of_minutes(noisy: Books, tmp_path: Path) -> None:
+    path = tmp_path / "x.pdf"
+    path.write_bytes(as_pdf.render(noisy.minutes()))
+    text = subprocess.run(["pdftotext", "-layout", str(path), "-"], capture_output=True, text=True, timeout=60, check=True).stdout
+    pages = text.split("\f")
+    assert "NGƯỜI LẬP BIÊN BẢN" in pages[1] and "Nơi nhận:" in pages[1]
+    assert "Phụ lục" in pages[2] and "(Kèm theo Biên bản số" in pages[2] and "/BB-BBT" in pages[2]
 
 
 def test_the_docx_has_the_same_signatures(normal: Books) -> None:

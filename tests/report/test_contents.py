@@ -162,7 +162,7 @@ def test_all_text_is_nfc_even_when_the_settings_are_not():
     ],
 )
 def test_the_addressee_is_written_as_in_running_text(name, written):
-    from ops.report.annual_risk import addressed
+    from ops.report.paper import addressed
 
     assert addressed(name) == written
 
