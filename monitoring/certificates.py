@@ -16,15 +16,22 @@ from ops import local_day, nfc
 if TYPE_CHECKING:
     from cryptography import x509
 
-MOST_NAMES = 100
-FOREIGN = frozenset({2, 3, 7, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 62, 66, 67, 68, 69, 79, 85, 86, 87, 88})
+MOST_NAMES = 4000
+"""A bound for memory only: a name that is cut off would be called missing. All the names of 64 kB fit."""
+FOREIGN = frozenset({2, 3, 7, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 62, 69, 79, 85, 86, 87, 88})
 """OpenSSL verify results (X509_V_ERR_*) that mean: no trusted chain, or a link of it that must not sign."""
+SELF_SIGNED, NO_ISSUER, WEAK = 18, frozenset({2, 20, 21}), frozenset({66, 67, 68})
+OLD_HASHES = frozenset({"md5", "sha1"})
 EXPIRED, NOT_YET = 10, 9
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One certificate as presented. Moments in UTC; `names` are the DNS names and addresses that it is good for."""
+    """One certificate as presented. Moments in UTC; `names` are the DNS names and addresses that it is good for.
+
+    signed_with: hash of its signature ("sha256"), "" where the algorithm has none of its own. must_staple: it demands
+    a stapled OCSP answer (RFC 7633). fetchable: it says where its issuer's certificate lies (a public issuer does).
+    """
 
     subject: str
     issuer: str
@@ -34,12 +41,16 @@ class Certificate:
     serial: str
     sha256: str
     self_signed: bool
+    signed_with: str = ""
+    must_staple: bool = False
+    fetchable: bool = False
 
     def facts(self) -> Mapping[str, Any]:
         """What evidence keeps of it."""
         return {
             "subject": self.subject, "issuer": self.issuer, "names": list(self.names[:20]),
             "not_before": self.not_before.isoformat(), "not_after": self.not_after.isoformat(), "sha256": self.sha256,
+            "signed_with": self.signed_with, "must_staple": self.must_staple,
         }
 
 
@@ -68,9 +79,41 @@ def read_pem(pem: bytes) -> Certificate | None:
                 subject=_short(found.subject), issuer=_short(found.issuer), not_before=found.not_valid_before_utc,
                 not_after=found.not_valid_after_utc, names=_names(found), serial=format(found.serial_number, "x"),
                 sha256=found.fingerprint(SHA256()).hex(), self_signed=found.subject == found.issuer,
+                signed_with=_signed_with(found), must_staple=_must_staple(found), fetchable=_fetchable(found),
             )
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def _signed_with(certificate: x509.Certificate) -> str:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        used = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return used.name if used is not None else ""
+
+
+def _must_staple(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+
+    try:
+        wanted = certificate.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return False
+    return x509.TLSFeatureType.status_request in wanted
+
+
+def _fetchable(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+        return False
+    return any(one.access_method == AuthorityInformationAccessOID.CA_ISSUERS for one in found)
 
 
 def _short(name: x509.Name) -> str:
@@ -111,8 +154,12 @@ def faults(chain: Sequence[Certificate], host: str, verify_result: int, now: dat
     A foreign issuer comes first: whoever signed that certificate may have written any date and any name into it.
     """
     found = []
+    if verify_result == SELF_SIGNED:
+        found.append(Reason.TLS_SELF_SIGNED)
+    if verify_result in WEAK:
+        found.append(Reason.TLS_WEAK)
     if verify_result in FOREIGN:
-        found.append(Reason.TLS_CHAIN)
+        found.append(Reason.TLS_INTERMEDIATE if _lacks_link(chain, verify_result) else Reason.TLS_CHAIN)
     if verify_result == EXPIRED or any(link.not_after < now for link in chain[:1]):
         found.append(Reason.TLS_EXPIRED)
     if verify_result == NOT_YET or any(link.not_before > now for link in chain[:1]):
@@ -120,6 +167,19 @@ def faults(chain: Sequence[Certificate], host: str, verify_result: int, now: dat
     if chain and not covers(chain[0].names, host):
         found.append(Reason.TLS_NAME)
     return tuple(found) or (Reason.TLS_CHAIN,)
+
+
+def _lacks_link(chain: Sequence[Certificate], verify_result: int) -> bool:
+    """Whether the chain ends before any root, at a certificate that says where its issuer's could be fetched.
+
+    Only such a one is called incomplete: a private issuer that nobody trusts publishes no such place.
+    """
+    return bool(chain) and verify_result in NO_ISSUER and not chain[-1].self_signed and chain[-1].fetchable
+
+
+def old_signature(chain: Sequence[Certificate]) -> Certificate | None:
+    """The first certificate with a signature of SHA-1 or MD5; that of a root does not matter, nobody relies on it."""
+    return next((link for link in chain if link.signed_with in OLD_HASHES and not link.self_signed), None)
 
 
 def days_left(certificate: Certificate, now: datetime) -> float:

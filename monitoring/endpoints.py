@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 
@@ -31,6 +32,7 @@ class Family(StrEnum):
         return "IPv4" if self is Family.IPV4 else "IPv6"
 
 
+@lru_cache(maxsize=16_384)
 def is_literal(host: str) -> bool:
     """True when `host` is an address, not a name."""
     try:
@@ -78,6 +80,7 @@ _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
+@lru_cache(maxsize=16_384)
 def is_public(address: str) -> bool:
     """True for an address that the whole internet may reach (not private, loopback, link-local, reserved).
 
@@ -109,6 +112,7 @@ def is_loopback(address: str) -> bool:
     return (getattr(found, "ipv4_mapped", None) or found).is_loopback
 
 
+@lru_cache(maxsize=16_384)
 def family_of(address: str) -> Family:
     """The family of an address literal."""
     return Family.IPV6 if ipaddress.ip_address(address.partition("%")[0]).version == 6 else Family.IPV4

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +31,26 @@ _CODES = {
 }
 """libcurl's result codes (curl/curl.h); 7 and 23 need a second look, all others are `other`."""
 _REFUSED = {errno.ECONNREFUSED, errno.ECONNRESET}
+_TCP_RTT = 68
+"""Where `tcpi_rtt`, 32 bits of microseconds, stands in struct tcp_info (linux/tcp.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """One request to make: `url` from `address` alone, bounded in seconds and (decoded) bytes.
+
+    authority: extra PEM file to trust, or None. handshake: stop after the TLS handshake. certificates: read them.
+    """
+
+    url: str
+    host: str
+    port: int
+    address: str
+    authority: Path | None
+    seconds: float
+    most_bytes: int
+    handshake: bool = False
+    certificates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,9 @@ class Answer:
     """What came back. Times in seconds; `first_byte` is the wait after connection and handshake.
 
     presented: libcurl's CERTINFO, one list of (name, value) for each certificate. location: the header as text.
+    headers: (lower-case name, value) in their order, at most 100, each value at most 4,000 letters.
+    rtt: the kernel's round-trip time, which a busy machine cannot lengthen; 0 without a connection.
+    queued: how long the request waited for its own turn before it was made.
     """
 
     reason: Reason | None
@@ -50,16 +75,45 @@ class Answer:
     transfer: float = 0.0
     verify_result: int = 0
     presented: Sequence[Sequence[tuple[str, str]]] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    rtt: float = 0.0
+    queued: float = 0.0
 
 
-class _Take:
-    """Keeps body and headers up to the cap."""
+class Take:
+    """Keeps body and headers up to the cap, and the socket for the kernel's own times."""
 
     def __init__(self, most: int) -> None:
         self.body = bytearray()
         self.headers: list[bytes] = []
         self.over = False
         self._most = most
+        self._socket: socket.socket | None = None
+
+    def open(self, _purpose: int, address: tuple[int, int, int, object]) -> socket.socket:
+        """Makes the socket for libcurl, which keeps a duplicate: ours stays open until the times are read."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = socket.socket(address[0], address[1], address[2])
+        return self._socket
+
+    def rtt(self) -> float:
+        """The kernel's smoothed round-trip time in seconds, 0 when there was no connection."""
+        if self._socket is None:
+            return 0.0
+        try:
+            told = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_RTT + 4)
+        except OSError:
+            return 0.0
+        return int.from_bytes(told[_TCP_RTT:], sys.byteorder) / 1e6
+
+    def close(self) -> None:
+        """Lets the socket go, and what was taken."""
+        self.body = bytearray()
+        self.headers = []
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
     def write(self, chunk: bytes) -> int:
         """libcurl hands on decoded bytes; a short count ends the transfer."""
@@ -80,60 +134,78 @@ class _Take:
         """The last header of that name."""
         for line in reversed(self.headers):
             key, colon, value = line.partition(b":")
-            if colon and key.strip().lower() == name:
+            if colon and len(key) >= len(name) and key.strip().lower() == name:
                 return value.strip().decode("utf-8", "replace")
         return ""
 
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """The headers by name, bounded: an answer may carry very many."""
+        split = (line.partition(b":") for line in self.headers[:100])
+        return tuple(
+            (key.strip().lower().decode("latin-1")[:100], value.strip().decode("utf-8", "replace")[:4000])
+            for key, colon, value in split if colon
+        )
 
-def fetch(
-    url: str, host: str, port: int, address: str, authority: Path | None, timeout: float, most_bytes: int,
-    *, handshake: bool = False,
-) -> Answer:
-    """Gets `url` from `address` alone. Raises CannotSee when there is nothing to verify certificates with."""
+
+def fetch(get: Get) -> Answer:
+    """Makes one request and waits for it. Raises CannotSee when there is nothing to verify certificates with."""
     import pycurl
 
-    take = _Take(most_bytes)
+    take = Take(get.most_bytes)
     handle = pycurl.Curl()
     try:
-        _prepare(handle, url, f"{bracketed(host)}:{port}:{bracketed(address)}:{port}", authority, timeout, take)
-        if handshake:
-            handle.setopt(pycurl.CONNECT_ONLY, 1)
+        settle(handle)
+        # The wheel's compiled-in bundle is a path of another system: always say which one.
+        bundle = bundle_path()
+        if get.authority is None:
+            handle.setopt(pycurl.CAINFO, bundle)
+        else:
+            handle.setopt(pycurl.CAINFO_BLOB, bundle_with(bundle, get.authority))
+        address_to(handle, get, take)
         code, words = 0, ""
         try:
             handle.perform()
         except pycurl.error as error:
             code, words = int(error.args[0]), str(error.args[1])
-        return _answer(handle, code, words, take)
+        return answer_of(handle, code, words, take)
     finally:
         handle.close()
+        take.close()
 
 
-def _prepare(
-    handle: pycurl.Curl, url: str, pin: str, authority: Path | None, timeout: float, take: _Take
-) -> None:
+def settle(handle: pycurl.Curl) -> None:
+    """What is the same for every request; a handle of the prober's pool keeps it."""
     import pycurl
 
     from ops import __version__
 
     protocols = pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS
     options: list[tuple[int, object]] = [
-        (pycurl.URL, url), (pycurl.CONNECT_TO, [pin]), (pycurl.PROTOCOLS, protocols),
-        (pycurl.REDIR_PROTOCOLS, protocols), (pycurl.FOLLOWLOCATION, 0), (pycurl.PROXY, ""), (pycurl.NOPROXY, "*"),
-        (pycurl.NOSIGNAL, 1), (pycurl.FRESH_CONNECT, 1), (pycurl.FORBID_REUSE, 1), (pycurl.SSL_SESSIONID_CACHE, 0),
-        (pycurl.TIMEOUT_MS, max(1, int(timeout * 1000))), (pycurl.CONNECTTIMEOUT_MS, max(1, int(timeout * 1000))),
-        (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2), (pycurl.SSL_VERIFYPEER, 1), (pycurl.SSL_VERIFYHOST, 2),
-        (pycurl.OPT_CERTINFO, 1), (pycurl.HTTP09_ALLOWED, 0), (pycurl.ACCEPT_ENCODING, ""),
-        (pycurl.USERAGENT, f"gaccong/{__version__}"), (pycurl.WRITEFUNCTION, take.write),
-        (pycurl.HEADERFUNCTION, take.header), (pycurl.HTTPHEADER, ["Accept: text/html,*/*;q=0.5"]),
+        (pycurl.PROTOCOLS, protocols), (pycurl.REDIR_PROTOCOLS, protocols), (pycurl.FOLLOWLOCATION, 0),
+        (pycurl.PROXY, ""), (pycurl.NOPROXY, "*"), (pycurl.NOSIGNAL, 1), (pycurl.FRESH_CONNECT, 1),
+        (pycurl.FORBID_REUSE, 1), (pycurl.SSL_SESSIONID_CACHE, 0), (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+        (pycurl.SSL_VERIFYPEER, 1), (pycurl.SSL_VERIFYHOST, 2), (pycurl.HTTP09_ALLOWED, 0),
+        (pycurl.ACCEPT_ENCODING, ""), (pycurl.USERAGENT, f"gaccong/{__version__}"),
+        (pycurl.HTTPHEADER, ["Accept: text/html,*/*;q=0.5"]),
     ]
     for option, value in options:
         handle.setopt(option, value)
-    # The wheel's compiled-in bundle is a path of another system: always say which one.
-    bundle = bundle_path()
-    if authority is None:
-        handle.setopt(pycurl.CAINFO, bundle)
-    else:
-        handle.setopt(pycurl.CAINFO_BLOB, _bundle_with(bundle, str(authority), *_stamps(bundle, authority)))
+
+
+def address_to(handle: pycurl.Curl, get: Get, take: Take) -> None:
+    """What belongs to one request: where to, how long, and who takes what comes."""
+    import pycurl
+
+    milliseconds = max(1, int(get.seconds * 1000))
+    handle.setopt(pycurl.URL, get.url)
+    handle.setopt(pycurl.CONNECT_TO, [f"{bracketed(get.host)}:{get.port}:{bracketed(get.address)}:{get.port}"])
+    handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
+    handle.setopt(pycurl.CONNECT_ONLY, 1 if get.handshake else 0)
+    handle.setopt(pycurl.OPT_CERTINFO, 1 if get.certificates else 0)
+    handle.setopt(pycurl.WRITEFUNCTION, take.write)
+    handle.setopt(pycurl.HEADERFUNCTION, take.header)
+    handle.setopt(pycurl.OPENSOCKETFUNCTION, take.open)
 
 
 def bundle_path() -> str:
@@ -150,7 +222,8 @@ def bundle_path() -> str:
     )
 
 
-def _stamps(bundle: str, authority: Path) -> tuple[int, int]:
+def stamps(bundle: str, authority: Path) -> tuple[int, int]:
+    """When both files were last written. Raises CannotSee when either cannot be read."""
     try:
         return Path(bundle).stat().st_mtime_ns, authority.stat().st_mtime_ns
     except OSError as error:
@@ -161,13 +234,19 @@ def _stamps(bundle: str, authority: Path) -> tuple[int, int]:
         ) from None
 
 
+def bundle_with(bundle: str, authority: Path) -> bytes:
+    """The system's bundle and one's own authority as one PEM text. Raises CannotSee when either cannot be read."""
+    return _bundle_with(bundle, str(authority), *stamps(bundle, authority))
+
+
 @lru_cache(maxsize=16)
 def _bundle_with(bundle: str, authority: str, bundle_stamp: int, authority_stamp: int) -> bytes:
     """Both files as one, kept until either changes."""
     return Path(bundle).read_bytes() + b"\n" + Path(authority).read_bytes()
 
 
-def _answer(handle: pycurl.Curl, code: int, words: str, take: _Take) -> Answer:
+def answer_of(handle: pycurl.Curl, code: int, words: str, take: Take, queued: float = 0.0) -> Answer:
+    """What a finished request brought; `code` and `words` are libcurl's result."""
     import pycurl
 
     connected, secured = handle.getinfo(pycurl.CONNECT_TIME), handle.getinfo(pycurl.APPCONNECT_TIME)
@@ -180,10 +259,11 @@ def _answer(handle: pycurl.Curl, code: int, words: str, take: _Take) -> Answer:
         tls=max(0.0, secured - connected) if secured else 0.0,
         first_byte=max(0.0, first - ready) if first else 0.0, transfer=max(0.0, total - first) if first else 0.0,
         verify_result=int(handle.getinfo(pycurl.SSL_VERIFYRESULT)), presented=handle.getinfo(pycurl.INFO_CERTINFO),
+        headers=take.pairs(), rtt=take.rtt() if connected else 0.0, queued=queued,
     )
 
 
-def _reason(handle: pycurl.Curl, code: int, connected: float, take: _Take) -> Reason | None:
+def _reason(handle: pycurl.Curl, code: int, connected: float, take: Take) -> Reason | None:
     import pycurl
 
     if code == 0:

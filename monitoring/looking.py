@@ -162,12 +162,16 @@ def finding(sight: Sight, subject: str) -> Finding:
 
 def text_of_page(sight: Sight) -> str:
     """The page's text as a person may search in it: decoded, tags and entities resolved, NFC, single spaces."""
+    return nfc(" ".join(html.unescape(_without_tags(decoded(sight))).split()))
+
+
+def decoded(sight: Sight) -> str:
+    """The body as text, by the charset that header or page name, else UTF-8."""
     found = _CHARSET.search(sight.content_type) or _CHARSET.search(sight.body[:2048].decode("ascii", "replace"))
     try:
-        text = sight.body.decode(found.group(1) if found else "utf-8", "replace")
-    except LookupError:
-        text = sight.body.decode("utf-8", "replace")
-    return nfc(" ".join(html.unescape(_without_tags(text)).split()))
+        return sight.body.decode(found.group(1) if found else "utf-8", "replace")
+    except (LookupError, ValueError):
+        return sight.body.decode("utf-8", "replace")
 
 
 def _without_tags(text: str) -> str:

@@ -118,7 +118,7 @@ def _follow(
             return addresses, tuple(aliases), ttl, None
         if answer.rcode() == dns.rcode.NXDOMAIN:
             return (), tuple(aliases), 0, Reason.NXDOMAIN
-        if target == asked:
+        if not steps:
             return (), tuple(aliases), 0, Reason.NO_RECORD
         if target in seen:
             return (), tuple(aliases), 0, Reason.DNS_LOOP

@@ -22,6 +22,10 @@ class Reason(StrEnum):
     TLS_NOT_YET_VALID = "tls_not_yet_valid"
     TLS_NAME = "tls_name"
     TLS_CHAIN = "tls_chain"
+    TLS_INTERMEDIATE = "tls_intermediate"
+    TLS_SELF_SIGNED = "tls_self_signed"
+    TLS_WEAK = "tls_weak"
+    TLS_STAPLE = "tls_staple"
     TLS_PROTOCOL = "tls_protocol"
     TIMEOUT = "timeout"
     CLOSED = "closed"
@@ -57,7 +61,10 @@ DOUBTFUL = frozenset({
 NO_ADDRESS = frozenset({Reason.NXDOMAIN, Reason.NO_RECORD})
 """The name servers answered, and there is no such address."""
 
-CERTIFICATE = frozenset({Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_NAME, Reason.TLS_CHAIN})
+CERTIFICATE = frozenset({
+    Reason.TLS_EXPIRED, Reason.TLS_NOT_YET_VALID, Reason.TLS_NAME, Reason.TLS_CHAIN, Reason.TLS_INTERMEDIATE,
+    Reason.TLS_SELF_SIGNED, Reason.TLS_WEAK, Reason.TLS_STAPLE,
+})
 """The handshake came as far as a certificate, and the certificate is bad."""
 
 _WORDS = {
@@ -74,6 +81,15 @@ _WORDS = {
     Reason.TLS_NAME: Text("chứng thư cấp cho tên khác", "the certificate is for another name"),
     Reason.TLS_CHAIN: Text("chứng thư do nơi không được tin cậy cấp hoặc thiếu chứng thư trung gian",
                            "the certificate's issuer is not trusted, or an intermediate certificate is missing"),
+    Reason.TLS_INTERMEDIATE: Text("máy chủ không gửi chứng thư trung gian; dùng tệp fullchain.pem",
+                                  "the server does not send the intermediate certificate; use fullchain.pem"),
+    Reason.TLS_SELF_SIGNED: Text("chứng thư tự ký, không do nơi nào được tin cậy cấp",
+                                 "the certificate is self-signed; nobody trusted issued it"),
+    Reason.TLS_WEAK: Text("chứng thư ký bằng thuật toán hoặc khóa quá yếu (như SHA-1); xin cấp lại",
+                          "the certificate is signed with too weak an algorithm or key (like SHA-1); have it reissued"),
+    Reason.TLS_STAPLE: Text("chứng thư bắt buộc kèm trả lời OCSP nhưng máy chủ không gửi; bật ssl_stapling hoặc đổi chứng thư",
+                            "the certificate demands a stapled OCSP answer, and none is sent; turn ssl_stapling on, or "
+                            "change the certificate"),
     Reason.TLS_PROTOCOL: Text("không bắt tay được TLS 1.2 trở lên", "no handshake with TLS 1.2 or newer"),
     Reason.TIMEOUT: Text("trang không trả lời xong trong thời hạn", "the page was not delivered in time"),
     Reason.CLOSED: Text("máy chủ ngắt kết nối khi chưa trả lời", "the server closed the connection without an answer"),

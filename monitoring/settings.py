@@ -7,6 +7,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from monitoring.notices.settings import Notify
+from monitoring.sections.content import Content
+from monitoring.sections.dns import Names
+from monitoring.sections.host import Machine
+from monitoring.sections.probing import Probing
+from monitoring.sections.renewal import Renewal
+from monitoring.sections.web import Web
 from ops import DomainSettings, Place, Problem, Word, fault, say
 
 
@@ -56,6 +63,7 @@ class Settings(DomainSettings):
     disks:             mount points of this machine that must keep room.
     disk_free_percent: room below which a disk is at risk, where the policy sets no number.
     load_per_core:     running average load for each core above which the machine is at risk.
+    web, dns, renewal, content, host, probing: sections of their own (`monitoring/sections/`).
     """
 
     nameservers: tuple[Nameserver, ...] = ()
@@ -67,6 +75,12 @@ class Settings(DomainSettings):
     disks: tuple[Word, ...] = ("/",)
     disk_free_percent: float = Field(default=10.0, ge=0, lt=100)
     load_per_core: float = Field(default=4.0, gt=0)
+    web: Web = Web()
+    dns: Names = Names()
+    renewal: Renewal = Renewal()
+    content: Content = Content()
+    host: Machine = Machine()
+    probing: Probing = Probing()
 
     def against(self, thresholds: Mapping[str, float]) -> Iterable[Problem]:
         """A number written here that is looser than the policy's would never be used: it is a mistake to tell."""
@@ -84,3 +98,7 @@ class Settings(DomainSettings):
             yield "authority", say(
                 "không có tệp {path}", "there is no file {path}", path=self.authority
             )
+
+
+TOP = {"notify": Notify}
+"""Sections of the main file."""

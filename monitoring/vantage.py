@@ -23,22 +23,36 @@ def blind(
     address: the address that was tried ("" when the name did not resolve). References that are literals of the other
     family do not count; when none is left, only the route speaks.
     """
-    from concurrent.futures import ThreadPoolExecutor
+    trouble, places = standpoint(family, address, references)
+    if trouble is not None or not places:
+        return trouble
+    return None if answered(family, places, nameservers) else Reason.REFERENCE_SILENT
 
+
+def standpoint(
+    family: Family, address: str = "", references: Sequence[str] = ()
+) -> tuple[Reason | None, tuple[tuple[str, int], ...]]:
+    """What the kernel alone knows, at once: (our trouble or None, the places that should be asked before accusing)."""
     target = address or _SOMEWHERE[family]
     source = source_for(target)
     if source is None:
-        return Reason.NO_ROUTE
+        return Reason.NO_ROUTE, ()
     if is_loopback(target):
-        return None
+        return None, ()
     places = [endpoint(text) for text in references]
     places = [(host, port) for host, port in places if not is_literal(host) or family_of(host) is family]
     if places:
-        with ThreadPoolExecutor(min(8, len(places))) as pool:
-            answers = list(pool.map(lambda place: _reachable(place[0], place[1], family, nameservers), places))
-        return None if any(answers) else Reason.REFERENCE_SILENT
+        return None, tuple(places)
     lonely = family is Family.IPV6 and is_public(target) and not is_public(source)
-    return Reason.NO_ROUTE if lonely else None
+    return (Reason.NO_ROUTE if lonely else None), ()
+
+
+def answered(family: Family, places: Sequence[tuple[str, int]], nameservers: Sequence[str] = ()) -> bool:
+    """Whether any of these places of our own network takes a connection (3 seconds at most for each)."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(8, len(places))) as pool:
+        return any(list(pool.map(lambda place: _reachable(place[0], place[1], family, nameservers), places)))
 
 
 def source_for(address: str) -> str | None:

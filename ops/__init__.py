@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ops.duty import Change, Check, Context, Occasion, Patience, View, change, check, days, hours, minutes
     from ops.errors import CannotSee, ChangeFailed, GaccongError, MissingTool, PlanRefused, UsageError
+    from ops.flips import availability
     from ops.leaf import leaves
     from ops.model import (
         Evidence,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _SHELF = {
     "ops.duty": "Change Check Context Occasion Patience View change check days hours minutes",
     "ops.errors": "CannotSee ChangeFailed GaccongError MissingTool PlanRefused UsageError",
+    "ops.flips": "availability",
     "ops.leaf": "leaves",
     "ops.model": "Evidence FileWrite Finding Flip Host Office Outcome Plan Proof Site State Step Text Verdict"
     " nfc say worst",

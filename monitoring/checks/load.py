@@ -14,7 +14,8 @@ MEMORY_RISK, MEMORY_BROKEN = 10.0, 3.0
 def load(site: Site, ctx: Context) -> Iterator[Finding]:
     """Is this machine overloaded, or short of memory?
 
-    Subjects "cpu" (average load of five minutes for each core) and "memory" (share that is available).
+    Subjects "cpu" (average load of five minutes for each core), "memory" (share that is available) and, where there is
+    some, "swap" (share in use).
     """
     import psutil
 
@@ -22,6 +23,9 @@ def load(site: Site, ctx: Context) -> Iterator[Finding]:
     yield cpu(psutil.getloadavg()[1], cores, ctx.settings.load_per_core)
     found = psutil.virtual_memory()
     yield memory(float(found.available), float(found.total))
+    lent = psutil.swap_memory()
+    if lent.total:
+        yield swap(float(lent.used), float(lent.total), ctx.settings.host.swap_percent)
 
 
 def cpu(average: float, cores: int, ceiling: float) -> Finding:
@@ -44,3 +48,13 @@ def memory(available: float, total: float) -> Finding:
     verdict = Verdict.BROKEN if percent < MEMORY_BROKEN else Verdict.AT_RISK if percent < MEMORY_RISK else Verdict.MET
     command = "" if verdict is Verdict.MET else "ps -eo pid,user,rss,etime,comm --sort=-rss"
     return Finding("memory", verdict, words, figures, next=command)
+
+
+def swap(used: float, total: float, ceiling: float) -> Finding:
+    """The finding for so many bytes of swap in use. It slows a site before it stops it: never broken by itself."""
+    percent = 100.0 * used / total if total else 0.0
+    words = say("bộ nhớ tráo đổi dùng {p} %", "{p} % of swap in use", p=round(percent))
+    figures = {"used_percent": round(percent, 2), "size_bytes": total}
+    if percent < ceiling:
+        return Finding("swap", Verdict.MET, words, figures)
+    return Finding("swap", Verdict.AT_RISK, words, figures, next="ps -eo pid,user,rss,etime,comm --sort=-rss")

@@ -16,13 +16,16 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitoring.exporter import TEXT, Exposition, exposition_text
+from monitoring.exporter import Exposition
 from monitoring.page.guard import Guard
 from monitoring.page.rows import Sheet, sheet
+from monitoring.page.scrapes import Scraped
 from ops import Secret, SiteStatus, Text, Verdict, local
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+    from monitoring.watched import Sources
 
 log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
@@ -39,12 +42,14 @@ ICON = (
 
 def build(
     read: Callable[[], Sequence[SiteStatus]], private: frozenset[str], version: str, token: Secret | None, lang: str,
-    names: Sequence[str],
+    names: Sequence[str], sources: Sources | None = None,
 ) -> Starlette:
     """The application; see `monitoring.page.make_app`."""
     page = _Page(read, private, version, lang)
+    scraped = Scraped(lambda: Exposition(read(), private, version, sources.read() if sources else None),
+                      sources.sites if sources else lambda: {one.site.id: one.site for one in read()})
     routes = [
-        Route("/", page.front), Route("/site/{id}", page.site), Route("/metrics", page.metrics),
+        Route("/", page.front), Route("/site/{id}", page.site), Route("/metrics", scraped.metrics), Route("/probe", scraped.probe),
         Route("/healthz", page.health), Route("/page.css", page.style), Route("/icon.svg", page.icon),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard, token=token, names=tuple(names))],
@@ -79,16 +84,6 @@ class _Page:
     def site(self, request: Request) -> Response:
         """One site."""
         return self._answer(request, self._site)
-
-    def metrics(self, request: Request) -> Response:
-        """Prometheus' text format."""
-        try:
-            text = exposition_text(lambda: Exposition(self._read(), self._private, self._version))
-        except Exception:
-            # A scrape that fails is seen by Prometheus as up == 0; half an exposition would pass for the whole.
-            log.exception("metrics")
-            return PlainTextResponse("status cannot be read\n", 503)
-        return Response(text, media_type=TEXT)
 
     def health(self, request: Request) -> Response:
         """That this process answers; nothing about any site."""

@@ -94,6 +94,7 @@ class Service:
                 say('[serve] token = "file:secrets/page"', '[serve] token = "file:secrets/page"'),
             )
         import ops
+        from monitoring.watched import Sources
         from ops.cli.status import read
 
         return make_app(
@@ -103,6 +104,7 @@ class Service:
             token=token,
             lang=self.session.lang,
             names=config.serve.names,
+            sources=Sources(lambda: config.sites, config.state),
         )
 
     async def _duties(self) -> None:

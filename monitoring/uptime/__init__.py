@@ -1,0 +1,1 @@
+"""Availability: which target was up, when, and for how much of the time anybody looked."""
