@@ -55,6 +55,7 @@ _FLAGS = ("--recursive", "--no-inc-recursive", "--links", "--perms", "--times", 
 _GONE = "No such file or directory"
 _NO_ATTRIBUTES = ("ACLs are not supported", "extended attributes are not supported", "Operation not supported")
 _LOST = (10, 12, 30, 255)
+_STOOD = re.compile(r"\([1-9]\d* bytes received so far\)")
 _CODES = {
     10: ("mất kết nối", "the connection broke"), 11: ("lỗi ghi đĩa tại đây", "writing to the disk here failed"),
     12: ("mất kết nối giữa chừng", "the connection was cut midway"), 30: ("không có tín hiệu", "no data came for too long"),
@@ -222,7 +223,7 @@ def _counts(way: Way, path: Path, done: subprocess.CompletedProcess[str], *, loo
     """What rsync's --stats tell. Raises Trouble for any exit code but 0 and 24 (a file went while it was read)."""
     if done.returncode not in (0, 24):
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        told = explained(done.stderr, way.name) if done.returncode in _LOST else None
+        told = explained(done.stderr, way.name, stood=bool(_STOOD.search(done.stderr))) if done.returncode in _LOST else None
         if told is not None:
             raise Trouble(f"{told[0].vi} → {told[1].vi}", f"{told[0].en} → {told[1].en}")
         if done.returncode == 23 and any(f'"{path}" failed' in line and _GONE in line for line in lines):

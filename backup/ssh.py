@@ -211,9 +211,14 @@ def sign_of(said: str) -> str:
     return next((word for word, signs in _SIGNS if any(sign in said for sign in signs)), "")
 
 
-def explained(said: str, name: str) -> tuple[Text, Text] | None:
-    """(what happened, mend) for what ssh said of host `name`; None when it said nothing that is known."""
+def explained(said: str, name: str, *, stood: bool = False) -> tuple[Text, Text] | None:
+    """(what happened, mend) for what ssh said of host `name`; None when it said nothing that is known.
+
+    stood: the far side had answered before. ssh says "Connection reset" of a connection that never was and of one in use.
+    """
     word = sign_of(said)
+    if stood and word == "away":
+        word = "cut"
     if not word:
         return None
     what, mend = _SAYINGS[word]

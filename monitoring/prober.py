@@ -21,6 +21,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -33,7 +34,7 @@ from monitoring.loop import Loop
 from monitoring.pace import Pace
 from monitoring.probe import Sight
 from monitoring.reasons import Reason
-from monitoring.transfers import Transfers
+from monitoring.transfers import MOST_AT_ONCE, Transfers
 from monitoring.uptime.judging import Judge, Rule, Sample, State
 from monitoring.uptime.recorder import Recorder
 
@@ -117,7 +118,8 @@ class Prober:
 
     def close(self) -> bool:
         """Writes what there is. False when the store could not be written."""
-        self._tell_once()
+        with suppress(OSError):
+            self._block.write(self._latest, self.health())
         written = self.recorder.close(self._wall(), self._steady())
         self.driver.close()
         self.loop.close()
@@ -134,14 +136,14 @@ class Prober:
         self.recorder.beat(self._wall(), self._steady())
 
     def _tell(self) -> None:
-        self.loop.after(LATEST_SECONDS, self._tell)
-        self._tell_once()
+        block, health = self._block.copy(), self.health()
 
-    def _tell_once(self) -> None:
-        try:
-            self._block.write(self._latest, self.health())
-        except OSError as error:
-            _log.warning("cannot write %s: %s", self._latest, error.strerror)
+        def told(_result: object, error: BaseException | None) -> None:
+            if error is not None:
+                _log.warning("cannot write %s: %s", self._latest, error)
+            self.loop.after(LATEST_SECONDS, self._tell)
+
+        self.loop.in_thread(lambda: block.write(self._latest, health), told)
 
     def health(self) -> dict[str, float | int | str | None]:
         """How the prober itself fares; counts since it started. Times in seconds."""
@@ -211,13 +213,22 @@ class Prober:
         if judge is None:
             return
         self._show(standing, target, sight, state, wall, tainted, judge)
-        if (judge.pending and state is not State.UNKNOWN) or starved:
-            if standing.again < len(self._again):
-                self.loop.after(self._again[standing.again], lambda: self._start(target.name, extra=True))
-                standing.again += 1
-            elif not extra:
-                standing.again = 0
-        else:
+        self._look_again(standing, target, starved, judge, extra)
+
+    def _look_again(self, standing: _Standing, target: Target, starved: bool, judge: Judge, extra: bool) -> None:
+        """A second look soon when something has changed; not at the very first, when everybody is new at once.
+
+        After a starved look only one, late: a prober that is behind must not give itself more to do.
+        """
+        delay = None
+        if starved and not extra and self._again:
+            delay = self._again[-1]
+        elif judge.pending and judge.believed is not None and not starved and standing.again < len(self._again):
+            delay = self._again[standing.again]
+        if delay is not None:
+            standing.again += 1
+            self.loop.after(delay, lambda: self._start(target.name, extra=True))
+        elif not extra or not judge.pending:
             standing.again = 0
 
     def _show(
@@ -251,11 +262,11 @@ def _digest(body: bytes) -> int:
 def _room() -> int:
     """How many requests the descriptors allow (two each: libcurl's and the one that we ask for the kernel's times)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 2 * 4000 + SPARE_DESCRIPTORS
+    wanted = 2 * MOST_AT_ONCE + SPARE_DESCRIPTORS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return 4000 if soft == resource.RLIM_INFINITY else max(50, min(4000, (soft - SPARE_DESCRIPTORS) // 2))
+    return MOST_AT_ONCE if soft == resource.RLIM_INFINITY else max(50, min(MOST_AT_ONCE, (soft - SPARE_DESCRIPTORS) // 2))
 
 
 class _Process:

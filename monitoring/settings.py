@@ -51,6 +51,11 @@ Endpoint = Annotated[Word, AfterValidator(_endpoint)]
 Nameserver = Annotated[Word, AfterValidator(_nameserver)]
 
 
+_FLOORS = (("tls.days_left", "", "certificate_days"), ("disk.free_percent", "", "disk_free_percent"),
+           ("renewal.days_left", "renewal", "days_left"))
+"""(threshold of the policy, section, key): a smaller number there would be looser than the policy."""
+
+
 class Settings(DomainSettings):
     """How one site is watched.
 
@@ -84,10 +89,11 @@ class Settings(DomainSettings):
 
     def against(self, thresholds: Mapping[str, float]) -> Iterable[Problem]:
         """A number written here that is looser than the policy's would never be used: it is a mistake to tell."""
-        for name, key in (("tls.days_left", "certificate_days"), ("disk.free_percent", "disk_free_percent")):
-            demanded, chosen = thresholds.get(name), getattr(self, key)
-            if key in self.model_fields_set and demanded is not None and chosen < demanded:
-                yield key, say(
+        for name, section, key in _FLOORS:
+            holder = getattr(self, section) if section else self
+            demanded, chosen = thresholds.get(name), getattr(holder, key)
+            if key in holder.model_fields_set and demanded is not None and chosen < demanded:
+                yield f"{section}.{key}".lstrip("."), say(
                     "{chosen:g} lỏng hơn mức {name} = {demanded:g} đang áp dụng; bỏ dòng này hoặc ghi ít nhất mức đó"
                     .replace("{chosen:g}", f"{chosen:g}").replace("{demanded:g}", f"{demanded:g}"),
                     "{chosen:g} is looser than {name} = {demanded:g} in force; drop the line or write at least that"

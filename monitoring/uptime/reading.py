@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from monitoring import windows
 from monitoring.uptime.counting import Tally, date_of, day_number, day_start, number_of, percentile
 from monitoring.uptime.judging import State
 from monitoring.uptime.store import FILE, VERSION
@@ -68,6 +69,16 @@ class Window:
     def late(self) -> bool:
         """Announced only when it had begun: shown, but excuses nothing."""
         return self.announced > self.start
+
+
+def planned_of(entries: Iterable[windows.Window]) -> list[Window]:
+    """The site's maintenance entries as figures use them; one that was called off counts up to that moment."""
+    made = []
+    for one in entries:
+        end = one.end if one.cancelled_at is None else min(one.end, one.cancelled_at)
+        if one.start < end:
+            made.append(Window(*(int(moment.timestamp()) for moment in (one.start, end, one.recorded_at))))
+    return made
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
+from ops.cli.probing import keep_probing
 from ops.cli.session import Session
 from ops.model import say
 
@@ -115,14 +116,24 @@ class Service:
         sites = self.session.sites()
         for site in sites:
             await self._guard(site, "settle", asyncio.to_thread(actor.settle, site))
-        telling = asyncio.create_task(self._tell())
+        beside = [
+            asyncio.create_task(self._tell()),
+            asyncio.create_task(self._alone("prober", keep_probing(self.session, self._stop))),
+        ]
         while not self._stop.is_set():
             for site in sites:
                 self._start_due(engine, actor, site)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK)
-        await telling
+        await asyncio.gather(*beside)
         await self._finish(engine)
+
+    async def _alone(self, what: str, work: Any) -> None:
+        """What runs beside the duties: its trouble is logged and stops nothing else."""
+        try:
+            await work
+        except Exception as error:  # the watch goes on without it, and the metrics show its silence
+            log.error("%s: %s", what, error, exc_info=not hasattr(error, "explain"))
 
     async def _tell(self) -> None:
         """A round of notices a minute; its trouble is logged and costs one round."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,7 @@ class Wire:
         self.cuts = 0
         self._target = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self.transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
 
     def mend(self) -> None:
         """The way is whole again."""
@@ -76,8 +78,12 @@ class Wire:
         self.port = int(server.sockets[0].getsockname()[1])
         return server
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _add(self, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self.transports.add(writer.transport)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._add(writer)
         try:
             if self._broken:
                 writer.transport.abort()
@@ -96,7 +102,7 @@ class Wire:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        self._writers.add(far_writer)
+        self._add(far_writer)
         try:
             await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
         finally:
@@ -141,6 +147,9 @@ def wire(port: int) -> Iterator[Wire]:
             writer.transport.abort()
         rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         await asyncio.wait([*rest, loop.create_task(asyncio.sleep(0))], timeout=5)
+        for transport in list(made.transports):  # also of those whose task had ended: each must be closed before its loop
+            transport.abort()
+        await asyncio.sleep(0.02)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(live()), daemon=True)
     thread.start()

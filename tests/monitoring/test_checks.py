@@ -220,5 +220,7 @@ def test_settings_beside_the_policy(tmp_path: Path) -> None:
 
     assert problems(certificate_days=7, disk_free_percent=20) == ["certificate_days"]
     assert problems() == []
+    beside = Settings(renewal={"days_left": 5}).against({"renewal.days_left": 30})
+    assert [key for key, _ in beside] == ["renewal.days_left"]
     assert problems(authority=tmp_path / "thieu.pem") == ["authority"]
     assert NOW.tzinfo is not None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import time
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from monitoring import windows
 from monitoring.uptime import periods
 from monitoring.uptime.counting import (
     Tally,
@@ -24,7 +26,7 @@ from monitoring.uptime.counting import (
     unpacked,
 )
 from monitoring.uptime.judging import Judge, Rule, Sample, State
-from monitoring.uptime.reading import Reader, Span, Window, any_of
+from monitoring.uptime.reading import Reader, Span, Window, any_of, planned_of
 from monitoring.uptime.recorder import Recorder
 from monitoring.uptime.store import Batch, Store, UptimeLocked, back_up
 from ops import CannotSee, GaccongError
@@ -187,6 +189,16 @@ def test_maintenance_is_beside_never_hidden(tmp_path: Path) -> None:
         assert (found.up, found.down, found.planned) == (60, 40, 30)
         assert found.ratio == 0.6
         assert found.ratio_unplanned == 60 / 70
+
+
+def test_maintenance_entries_become_windows() -> None:
+    begin = datetime(2026, 11, 21, 18, tzinfo=UTC)
+    entry = windows.Window(begin, begin + timedelta(hours=2), begin, "", "", begin - timedelta(days=9))
+    off = replace(entry, cancelled_at=begin + timedelta(hours=1))
+    never = replace(entry, cancelled_at=begin - timedelta(hours=1))
+    late = replace(entry, recorded_at=begin + timedelta(minutes=1))
+    made = planned_of([entry, off, never, late])
+    assert [(one.end - one.start, one.late) for one in made] == [(7200, False), (3600, False), (7200, True)]
 
 
 def test_any_family() -> None:
