@@ -129,7 +129,8 @@ def figures(answer: Mapping[str, Any]) -> Figures:
                    number("total_files_processed"), number("total_bytes_processed") or number("bytes"), added, packed, blobs)
 
 
-def _since(answer: Mapping[str, Any]) -> Since | None:
+def since_of(answer: Mapping[str, Any]) -> Since | None:
+    """What the answer of a manifest's step tells; None in those of a gaccong that did not count yet."""
     told = answer.get("since")
     if not isinstance(told, Mapping):
         return None
@@ -139,7 +140,7 @@ def _since(answer: Mapping[str, Any]) -> Since | None:
 def run_of(copy: Copy) -> Run:
     """A copy's figures."""
     main, dumps = Figures(), {}
-    since = next((_since(answer) for answer in copy.answers if "manifest" in answer), None)
+    since = next((since_of(answer) for answer in copy.answers if "manifest" in answer), None)
     for answer in copy.answers:
         if answer.get("stream") and answer.get("snapshot_id"):
             dumps[str(answer["stream"])] = figures(answer)
@@ -171,8 +172,10 @@ def judge(run: Run, before: Run | None, learned: Sequence[Run]) -> Iterator[Alar
               "before": before.evidence if before else ""}
     former = before.main.total if before else 0
     many = (changed + gone) * former >= FEWEST
-    density = run.main.density
-    if changed + gone >= CHANGED and many and run.main.added >= LEAST_ADDED:
+    stored = before.main if before and _stored_before(run, before) else run.main
+    known = stored is run.main and _known_already(run, before)
+    density = None if known else stored.density
+    if changed + gone >= CHANGED and many and (known or stored.added >= LEAST_ADDED):
         if density is None or DOUBT <= density < PACKED:
             # on a site of small pages restic's own notes blur the figure: a sample of the files themselves decides
             yield Alarm(kind="mass_change", says=_mass(changed + gone), certain=False, **common)
@@ -200,12 +203,49 @@ def shares(run: Run, before: Run | None) -> tuple[float, float]:
     repository that is new, or was healed, rings for nothing. gone: whichever of the two tells more.
     """
     changed, gone = _by_restic(run, before)
-    since = run.since
-    if (before is None or since is None or run.main.blobs is None or not before.manifest or since.before != before.manifest
-            or not since.files):
+    since = _counted(run, before)
+    if since is None or run.main.blobs is None:
         return changed, gone
     unexplained = min(run.main.changed, max(0, run.main.blobs - since.blobs))
     return min(1.0, (since.changed + unexplained) / since.files), max(gone, since.gone / since.files)
+
+
+def _counted(run: Run, before: Run | None) -> Since | None:
+    """What the manifest counted, if it was compared with the very manifest that the ledger notes of the run before."""
+    since = run.since
+    known = before is not None and since is not None and before.manifest and since.before == before.manifest and since.files
+    return since if known else None
+
+
+def _stored_before(run: Run, before: Run) -> bool:
+    """Whether what changed was stored by the run before already: it was written between that run's manifest and its copy.
+
+    Then that run's density tells of it. A sparse file, or many that are alike, can explain more pieces to the manifest than
+    restic stores, and so hide such a change in the night that it happens; in the night after restic sees nothing to store.
+    """
+    since = _counted(run, before)
+    return since is not None and since.changed - run.main.changed - run.main.new >= CHANGED * since.files
+
+
+def _known_already(run: Run, before: Run | None) -> bool:
+    """Whether the repository held most of what changed: an interrupted run brought it, so this run's density says nothing."""
+    since = _counted(run, before)
+    return since is not None and run.main.blobs is not None and 2 * run.main.blobs < since.changed
+
+
+def chained(run: Run, before: str, told: Mapping[str, Since]) -> Run:
+    """The run with what changed since the manifest `before`, over the manifests of runs whose copy failed in between.
+
+    told: what each manifest that the ledger notes told of the one before it, by SHA-256.
+    """
+    since = run.since
+    for _ in told:
+        earlier = told.get(since.before) if since is not None and since.before != before else None
+        if since is None or earlier is None:
+            break
+        since = Since(earlier.before, earlier.files, min(earlier.files, earlier.changed + since.changed),
+                      min(earlier.files, earlier.gone + since.gone), earlier.blobs + since.blobs)
+    return replace(run, since=since) if since is not None and before and since.before == before else run
 
 
 def _by_restic(run: Run, before: Run | None) -> tuple[float, float]:

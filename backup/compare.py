@@ -189,8 +189,11 @@ def _batches(manifest: Path) -> Iterator[list[bytes]]:
             yield lines
 
 
-def restored(root: Path) -> Judge:
-    """Judge by the files of a restored tree below `root`: kind, size, time, then every byte. For several threads at once."""
+def restored(root: Path, began_ns: int | None = None) -> Judge:
+    """Judge by the files of a restored tree below `root`: kind, size, time, then every byte. For several threads at once.
+
+    began_ns: when the restore began. What was written since is no file that changed while it was copied: it is wrong.
+    """
     base, own = os.fsencode(root), threading.local()
 
     def judge(path: bytes, entry: Entry) -> str:
@@ -202,14 +205,15 @@ def restored(root: Path) -> Judge:
         test = _TESTS.get(entry["kind"])
         if test is None:
             return ""
+        moving = "moving" if began_ns is None or status.st_mtime_ns < began_ns else "wrong"
         if not test(status.st_mode):
-            return "moving"
+            return moving
         if entry["kind"] == "symlink":
-            return "" if os.readlink(place) == read_name(entry, "target") else "moving"  # noqa: PTH115 - bytes
+            return "" if os.readlink(place) == read_name(entry, "target") else moving  # noqa: PTH115 - bytes
         if entry["kind"] != "file":
             return ""
         if entry.get("moving") or status.st_mtime_ns != entry["mtime_ns"]:
-            return "moving"
+            return moving
         if status.st_size != entry["size"]:
             return "wrong"  # a file that changed has another time: the copy holds other bytes than it says
         if not hasattr(own, "block"):

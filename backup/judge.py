@@ -57,11 +57,12 @@ def steps(note: Path, snapshot: str, root: str, stage: str, manifest: str, parts
     return begin, Step(why, python("backup.judge", *words), keep=True, timeout=_SECONDS)
 
 
-def judge(root: Path, stage: str, manifest: str, parts: list[tuple[str, Path]] | None = None) \
+def judge(root: Path, stage: str, manifest: str, parts: list[tuple[str, Path]] | None = None, began_ns: int | None = None) \
         -> tuple[bool, dict[str, Any]]:
-    """Whether the trees are what was copied, and the counts. `root` stands for "/" where the manifest is."""
+    """Whether the trees are what was copied, and the counts. `root` stands for "/" where the manifest is. began_ns: see
+    `compare.restored`."""
     seen = Comparison(stage)
-    looks: list[Part] = [(os.fsencode(at), restored(where)) for at, where in parts or [("/", root)]]
+    looks: list[Part] = [(os.fsencode(at), restored(where, began_ns)) for at, where in parts or [("/", root)]]
 
     def look(path: bytes, entry: Entry) -> str:
         for at, one in looks:
@@ -105,6 +106,13 @@ def _keep(given: argparse.Namespace, asked: list[str], **more: Any) -> None:
     write_file(given.note, json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace"), 0o600)
 
 
+def _began_ns(note: Path | None, asked: list[str]) -> int | None:
+    was = (read(note) or {}) if note is not None else {}
+    if was.get("asked") == asked and was.get("state") == BEGUN:
+        return int(datetime.fromisoformat(was["began"]).timestamp()) * 1_000_000_000
+    return None
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -124,7 +132,8 @@ def main() -> int:
     if given.begin:
         _keep(given, asked, state=BEGUN, began=_now())
         return 0
-    right, told = judge(Path(given.root), given.stage, given.manifest, [(at, Path(root)) for at, root in given.part])
+    right, told = judge(Path(given.root), given.stage, given.manifest, [(at, Path(root)) for at, root in given.part],
+                        _began_ns(given.note, asked))
     counts = told.get("counts", {})
     _keep(given, asked, state=RIGHT if right else WRONG, ended=_now(), **told, wrong=counts.get("wrong", 0),
           missing=counts.get("lost", 0) + counts.get("gone", 0), stands=_stands(given) if right else {})

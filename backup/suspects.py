@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from backup.alarm import PACKED, Alarm, Run, alarms, run_of
+from backup.alarm import PACKED, Alarm, Run, Since, alarms, chained, run_of, since_of
 from backup.cleared import Clearing
-from backup.copies import copies
+from backup.copies import HEAL, copies
 from backup.restic import Repository, Snapshot
 from backup.squeeze import density
 from backup.vouched import Holding
@@ -33,9 +33,19 @@ class Suspects:
 def runs_of(site: Site, ctx: Context) -> dict[str, list[Run]]:
     """Every run that made a snapshot, by set, oldest first."""
     found: dict[str, list[Run]] = {}
+    told = _told(site, ctx)
     for copy in copies(site, ctx):
-        found.setdefault(copy.set, []).append(run_of(copy))
+        runs = found.setdefault(copy.set, [])
+        runs.append(chained(run_of(copy), runs[-1].manifest if runs else "", told))
     return found
+
+
+def _told(site: Site, ctx: Context) -> dict[str, Since]:
+    """What every manifest told of the one before it, those of runs that made no copy too."""
+    answers = (step.get("answer") for duty in ("backup.run", HEAL) for line in ctx.view.evidence(site.id, kind="outcome", duty=duty)
+               for step in line.body.get("steps", ()))
+    known = ((str(one["manifest"]), since_of(one)) for one in answers if isinstance(one, dict) and one.get("manifest"))
+    return {manifest: since for manifest, since in known if since is not None}
 
 
 def suspects(site: Site, ctx: Context, answered: Iterable[Clearing], repository: Repository | None = None,

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from shlex import quote
 
 from backup.ssh import explained
 from ops import STOPPED, TIMED_OUT, CannotSee, Result, Step, Text, say
@@ -115,7 +116,7 @@ def trouble_of(result: Result, repository: str) -> ResticTrouble:
     if kind == "locked":
         return _locked(lock_of(said), repository, said)
     what, mend = _SAYINGS.get(kind, _SAYINGS["unknown"])
-    values = {"r": repository, "code": result.code, "said": said, "s": round(result.seconds)}
+    values = {"r": repository, "q": quote(repository), "code": result.code, "said": said, "s": round(result.seconds)}
     return ResticTrouble(kind, say(what[0], what[1], **values), say(mend[0], mend[1], **values))
 
 
@@ -135,23 +136,23 @@ def explain(step: Step, result: Result) -> Text | None:
 def _locked(lock: Lock | None, repository: str, said: str) -> ResticTrouble:
     if lock is None:
         what = say("kho sao lưu {r} đang bị khóa: {said}", "repository {r} is locked: {said}", r=repository, said=said)
-        return ResticTrouble("locked", what, say("xem: restic -r {r} list locks", "see: restic -r {r} list locks",
-                                                 r=repository))
-    values = {"r": repository, "pid": lock.pid, "host": lock.host, "age": lock.age}
+        return ResticTrouble("locked", what, say("xem: restic -r {q} list locks", "see: restic -r {q} list locks",
+                                                 q=quote(repository)))
+    values = {"r": repository, "q": quote(repository), "pid": lock.pid, "host": lock.host, "age": lock.age}
     if lock.dead:
         return ResticTrouble(
             "locked",
             say("kho {r} còn khóa của tiến trình {pid} trên {host} ({age} trước) — tiến trình này đã chết",
                 "repository {r} keeps a lock of process {pid} on {host} ({age} ago), and that process is dead", **values),
-            say("gỡ khóa cũ: restic -r {r} unlock", "take the stale lock away: restic -r {r} unlock", **values),
+            say("gỡ khóa cũ: restic -r {q} unlock", "take the stale lock away: restic -r {q} unlock", **values),
             lock,
         )
     return ResticTrouble(
         "locked",
         say("kho {r} đang bị tiến trình {pid} trên {host} khóa ({age} trước)",
             "repository {r} is locked by process {pid} on {host} ({age} ago)", **values),
-        say("chờ tiến trình đó xong; chỉ gỡ khóa khi chắc chắn nó đã chết: restic -r {r} unlock",
-            "wait for it to end; take the lock away only when it is surely dead: restic -r {r} unlock", **values),
+        say("chờ tiến trình đó xong; chỉ gỡ khóa khi chắc chắn nó đã chết: restic -r {q} unlock",
+            "wait for it to end; take the lock away only when it is surely dead: restic -r {q} unlock", **values),
         lock,
     )
 
@@ -203,8 +204,8 @@ _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
     ),
     "damaged": (
         ("kho sao lưu {r} bị hỏng dữ liệu: {said}", "repository {r} holds damaged data: {said}"),
-        ("restic -r {r} check --read-data; rồi xem backup/README.md, mục «Chữa kho»",
-         "restic -r {r} check --read-data; then see backup/README.md, section “Chữa kho”"),
+        ("restic -r {q} check --read-data; rồi xem backup/README.md, mục «Chữa kho»",
+         "restic -r {q} check --read-data; then see backup/README.md, section “Chữa kho”"),
     ),
     "timeout": (
         ("restic không trả lời trong {s} giây (kho {r})", "restic did not answer within {s} seconds (repository {r})"),

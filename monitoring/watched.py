@@ -23,7 +23,7 @@ from monitoring.latest import read_columns
 from monitoring.looking import GRAIN
 from monitoring.uptime import periods
 from monitoring.uptime.judging import State
-from monitoring.uptime.reading import Availability, Reader, Window
+from monitoring.uptime.reading import Availability, Reader, Window, planned_of
 from ops import LOCAL, CannotSee, Site
 
 INTERVAL, MISSED, SPARE_SECONDS = 60.0, 3.0, 15.0
@@ -126,8 +126,7 @@ class Sources:
         home = self._state / "sites" / site
         planned: list[Window] = []
         with suppress(CannotSee):
-            planned = [Window(int(one.start.timestamp()), int(one.ends.timestamp()), int(one.recorded_at.timestamp()))
-                       for one in windows.read(home).windows]
+            planned = planned_of(windows.read(home).windows)
         today = datetime.fromtimestamp(now, LOCAL).date()
         begun = {"year": periods.year(today.year)[0]}
         if len(self._names) <= 2 * MANY_SITES:

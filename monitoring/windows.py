@@ -10,13 +10,15 @@ after its window had begun is `late`: it is shown, and never excuses an outage. 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from ops import CannotSee, Text, UsageError, nfc, say
 FILE = "maintenance.jsonl"
 MOST_BYTES = 4 << 20
 LONGEST = timedelta(days=31)
+_SLACK = timedelta(minutes=5)
 _KEYS = {"id", "start", "end", "announced_at", "reason", "who", "recorded_at", "forced", "notice"}
 
 
@@ -35,6 +38,7 @@ class Window:
 
     announced_at: when the public was told. recorded_at: when this entry was written. forced: force majeure, for which
     no notice beforehand is demanded. notice: address of the public notice, or "". cancelled_at: when it was called off.
+    known_at: set where a line above claims a later hour than this one: the register is only appended to, so it is not older.
     """
 
     start: datetime
@@ -46,6 +50,7 @@ class Window:
     forced: bool = False
     notice: str = ""
     cancelled_at: datetime | None = None
+    known_at: datetime | None = field(default=None, compare=False)
 
     @property
     def id(self) -> str:
@@ -55,7 +60,7 @@ class Window:
     @property
     def late(self) -> bool:
         """True when it was entered only after it had begun."""
-        return self.recorded_at > self.start
+        return (self.known_at or self.recorded_at) > self.start
 
     def covers(self, moment: datetime) -> bool:
         """True when it is in force at `moment`; a window called off ends when that was written."""
@@ -110,11 +115,17 @@ def read(home: Path) -> Register:
     """Everything entered so far; no file is no window. Raises CannotSee when the file cannot be read."""
     path = home / FILE
     try:
-        with path.open("rb") as stream:
+        # no link is followed and no pipe waited for: one such file would stop the page and every notice
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _no_file(path)
             data = stream.read(MOST_BYTES + 1)
     except FileNotFoundError:
         return Register()
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise _no_file(path) from None
         raise CannotSee(
             say("không đọc được {p}: {why}", "cannot read {p}: {why}", p=path, why=os.strerror(error.errno or 0)),
             say("kiểm tra quyền của tệp", "check the file's permissions"),
@@ -122,7 +133,12 @@ def read(home: Path) -> Register:
     if len(data) > MOST_BYTES:
         raise CannotSee(say("{p} lớn hơn 4 MB", "{p} is larger than 4 MB", p=path),
                         say("xem lại tệp, giữ bản sao", "look into the file, keep a copy"))
-    return _read(data)
+    return _read(data, datetime.fromtimestamp(status.st_mtime, UTC) + _SLACK)
+
+
+def _no_file(path: Path) -> CannotSee:
+    return CannotSee(say("{p} không phải tệp thường (liên kết, đường ống, thư mục)", "{p} is no regular file (a link, a pipe, a folder)",
+                         p=path), say("chuyển nó đi chỗ khác, đưa tệp thật về", "move it away and bring the real file back"))
 
 
 def in_force(windows: Iterable[Window], moment: datetime) -> Window | None:
@@ -157,7 +173,7 @@ def _refuse_senseless(window: Window) -> None:
         trouble = say("giờ kết thúc không sau giờ bắt đầu", "the end does not come after the start")
     elif window.end - window.start > LONGEST:
         trouble = say("dài hơn 31 ngày; nghỉ lâu như thế không còn là bảo trì", "longer than 31 days is no maintenance")
-    elif window.announced_at > window.recorded_at + timedelta(minutes=5):
+    elif window.announced_at > window.recorded_at + _SLACK:
         trouble = say("ngày thông báo ở tương lai", "the announcement lies in the future")
     elif not window.reason or not window.who:
         trouble = say("thiếu lý do hoặc người lập", "reason or person is missing")
@@ -168,8 +184,13 @@ def _refuse_senseless(window: Window) -> None:
 def _append(home: Path, line: bytes) -> None:
     """Adds one line durably, under a lock; a line that a crash cut off is closed first, not continued."""
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    descriptor = os.open(home / FILE, flags, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(home / FILE, flags, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR):
+            raise _no_file(home / FILE) from None
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
@@ -182,8 +203,10 @@ def _append(home: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def _read(data: bytes) -> Register:
+def _read(data: bytes, latest: datetime) -> Register:
+    """latest: when the file was last written to; an entry from after that had a wrong clock and says nothing of others."""
     windows: dict[str, Window] = {}
+    newest = datetime.min.replace(tzinfo=UTC)
     faults: list[tuple[int, Text]] = []
     for number, raw in enumerate(data.split(b"\n"), 1):
         if not raw.strip():
@@ -195,8 +218,11 @@ def _read(data: bytes) -> Register:
                 windows[body["cancels"]] = replace(found, cancelled_at=found.cancelled_at or _moment(body["recorded_at"]))
             else:
                 window = _window(body)
-                windows[window.id] = window
-        except (ValueError, KeyError, TypeError, RecursionError, UsageError):
+                if window.id in windows:
+                    raise ValueError("twice")  # a copied line would bring back what was called off
+                windows[window.id] = window if window.recorded_at >= newest else replace(window, known_at=newest)
+                newest = max(newest, window.recorded_at) if window.recorded_at <= latest else newest
+        except (ValueError, OverflowError, KeyError, TypeError, RecursionError, UsageError):
             faults.append((number, say("dòng {n} của {f} hỏng hoặc bị sửa tay", "line {n} of {f} is spoilt or was edited",
                                        n=number, f=FILE)))
     return Register(tuple(sorted(windows.values(), key=lambda one: (one.start, one.id))), tuple(faults))
@@ -237,7 +263,11 @@ def _clean(text: str) -> str:
 def _second(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise UsageError(say("thời điểm thiếu múi giờ", "a moment without time zone"), say("", ""))
-    return moment.astimezone(UTC).replace(microsecond=0)
+    try:
+        return moment.astimezone(UTC).replace(microsecond=0)
+    except OverflowError:
+        raise UsageError(say("năm không dùng được", "a year that cannot be used"), say("sửa rồi ghi lại", "mend it and enter it again")) \
+            from None
 
 
 def _stamp(moment: datetime) -> str:

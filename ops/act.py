@@ -372,6 +372,7 @@ class Actor:
     def _refused(self, site: Site, change: Change, occasion: Occasion, error: GaccongError, started: datetime) -> Row:
         engine = self.engine
         key = occasion_key(occasion.args)
+        told = Text(error.explain("vi"), error.explain("en"))
         with engine.transaction(site) as writer:
             line = writer.append(
                 "outcome",
@@ -386,11 +387,11 @@ class Actor:
                     "proofs": [],
                     "started": stamp(started),
                     "finished": stamp(engine.clock()),
-                    "detail": Text(error.explain("vi"), error.explain("en")).json(),
+                    "detail": told.json(),
                 },
             )
             writer.mark_ran(change.name, f"tried {key}", started)
-        return Row(site.id, change.name, key, Verdict.BROKEN, error.what, line.id, error.mend.vi)
+        return Row(site.id, change.name, key, Verdict.BROKEN, told, line.id, "")
 
 
 def _sections() -> Mapping[str, Any]:

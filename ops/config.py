@@ -74,11 +74,16 @@ class HostModel(Strict):
 
 
 class ServeModel(Strict):
-    """Where the page and the metrics are served; beyond loopback a token is demanded."""
+    """Where the page and the metrics are served; beyond loopback a token or a password is demanded.
+
+    password: its scrypt hash, made by `gaccong serve --hash-password`. public: sites that /status shows to all ("*").
+    """
 
     listen: str = "127.0.0.1:9850"
     names: tuple[str, ...] = ()
     token: Reference | None = None
+    password: Reference | None = None
+    public: tuple[str, ...] = ()
 
 
 def _without_password(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from backup.alarm import Run, fires, shares
 from backup.changes.clear import REPOSITORY
@@ -122,6 +123,6 @@ def _of_repository(site: Site, ctx: Context, repository: Repository, held: Holdi
     text = say("kho {r}: {u} bản sao mà sổ bằng chứng không biết, {f} bản đề ngày tương lai ({i}). Ngừng bỏ bản sao cũ",
                "repository {r}: {u} snapshots unknown to the ledger, {f} from the future ({i}). No old copy is removed",
                r=repository.at, u=len(strange), f=len(future), i=", ".join(one.id[:8] for one in [*future, *strange][:8]))
-    following = (f"restic -r {repository.at} forget {future[0].id}" if future else
+    following = (f"restic -r {quote(repository.at)} forget {future[0].id}" if future else
                  f"gaccong plan backup.clear set={REPOSITORY} run={strange[0].id} reason='…' --site {site.id}")
     return Finding(REPOSITORY, Verdict.BROKEN, text, measures, facts, following)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from shlex import quote
 
 from backup import reading
 from backup.blind import blind
@@ -129,7 +130,7 @@ def _sound(site: Site, ctx: Context, name: str, seen: Look, measures: Mapping[st
     lock = seen.structure.note
     said = [text, *(remark for _, remark in remarks), *([lock] if lock.vi else [])]
     text = Text(" — ".join(one.vi for one in said), " — ".join(one.en for one in said))
-    following = f"restic -r {seen.repository.at} unlock" if lock.vi else ""
+    following = f"restic -r {quote(seen.repository.at)} unlock" if lock.vi else ""
     if verdict is Verdict.BROKEN:
         following = f"gaccong plan backup.run set={name} --site {site.id}"
     return Finding(name, verdict, text, measures, facts, following)

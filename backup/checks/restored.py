@@ -42,6 +42,15 @@ class Act:
         return found
 
 
+    def denied(self, name: str) -> Text | None:
+        """What this very check said against it when it was asked for the proof; None where it said nothing against it."""
+        for proof in self.outcome.body.get("proofs", ()) if self.outcome else ():
+            if (isinstance(proof, dict) and (proof.get("check"), proof.get("subject")) == ("backup.restored", name)
+                    and proof.get("verdict") not in (Verdict.MET.value, Verdict.AT_RISK.value)):
+                return Text(proof.get("detail", {}).get("vi", "?"), proof.get("detail", {}).get("en", "?"))
+        return None
+
+
 @check("backup.restored", every=days(1), clauses=["TN-10.1.c"])
 def restored(site: Site, ctx: Context) -> Iterator[Finding]:
     """Was the last restore of each set compared with its manifest to the end, and was it right?
@@ -74,6 +83,12 @@ def _of_set(site: Site, ctx: Context, name: str, acts: list[Act]) -> Finding:
         return Finding(name, Verdict.BROKEN, say(
             "bộ {n}: lần khôi phục này không để lại kết quả so tệp", "set {n}: this restore left no verdict of its comparison",
             n=name), next=again)
+    last = next((act for act in acts if act.outcome is not None and act.compares(str(path))), None)
+    if at_work is None and last is not None and not (note and last.holds(note)):
+        assert last.outcome is not None  # a note that is gone, or an older restore's, hides no restore
+        return Finding(name, Verdict.BROKEN, say(
+            "bộ {n}: lần khôi phục {e} ({o}) không để lại kết quả so tệp", "set {n}: restore {e} ({o}) left no verdict of its comparison",
+            n=name, e=last.outcome.id, o=last.outcome.body.get("outcome")), next=again)
     if note is None:
         return Finding(name, Verdict.MET, say("bộ {n}: chưa khôi phục lần nào nên không có gì phải so",
                                               "set {n}: never restored, so there is nothing to compare", n=name))
@@ -82,6 +97,8 @@ def _of_set(site: Site, ctx: Context, name: str, acts: list[Act]) -> Finding:
                        next=f"gaccong look backup.restored --site {site.id}")
     act = next((act for act in acts if act.holds(note)), None)
     verdict, text = _judged(note, act)
+    if verdict is not Verdict.BROKEN and act is not None and (denied := act.denied(name)):
+        verdict, text = Verdict.BROKEN, denied
     if verdict is not Verdict.BROKEN and at_work is not None and (away := _away(note)):
         verdict, text = Verdict.BROKEN, say("bản vừa khôi phục không nằm ở {p}", "what was restored does not stand at {p}",
                                             p=", ".join(away))

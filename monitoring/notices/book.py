@@ -23,7 +23,10 @@ MOST_LOG = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A letter that must still go out. tries: so many failed. at: not to be sent again before. words: why it failed last."""
+    """A letter that must still go out. tries: so many failed. at: not to be sent again before. words: why it failed last.
+
+    keys: of the troubles it tells of; none for a letter about a channel.
+    """
 
     id: str
     channel: str
@@ -33,6 +36,7 @@ class Intent:
     at: datetime
     tries: int = 0
     words: str = ""
+    keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Shelf:
             return _book(json.loads(self._book.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return Book()
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             with suppress(OSError):
                 self._book.replace(self._book.with_suffix(".spoilt"))
             return Book()
@@ -88,14 +92,14 @@ class Shelf:
         temporary = self._book.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(_json(book), stream, ensure_ascii=False, sort_keys=True)
+            json.dump(_json(book), stream, sort_keys=True)  # ASCII: half a letter (\ud800) cannot be written as UTF-8
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(self._book)
 
     def log(self, now: datetime, what: str, **more: Any) -> None:
         """Appends one line. The log is kept to 8 MiB twice; it is a convenience, so trouble with it stops no letter."""
-        line = json.dumps({"time": now.isoformat(), "what": what, **more}, ensure_ascii=False, sort_keys=True) + "\n"
+        line = json.dumps({"time": now.isoformat(), "what": what, **more}, sort_keys=True) + "\n"
         with suppress(OSError):
             if self._log.exists() and self._log.stat().st_size > MOST_LOG:
                 self._log.replace(self._log.with_suffix(".old.jsonl"))
@@ -139,7 +143,7 @@ def _json(book: Book) -> dict[str, Any]:
             "flapping": one.flapping.isoformat() if one.flapping else None, "acknowledged": one.acknowledged,
         } for one in book.entries.values()],
         "waiting": [{"id": one.id, "channel": one.channel, "title": one.title, "body": one.body, "made": one.made.isoformat(),
-                     "at": one.at.isoformat(), "tries": one.tries, "words": one.words} for one in book.waiting],
+                     "at": one.at.isoformat(), "tries": one.tries, "words": one.words, "keys": list(one.keys)} for one in book.waiting],
     }
 
 
@@ -152,7 +156,7 @@ def _book(body: dict[str, Any]) -> Book:
             trouble, Verdict(one["verdict"]), {name: Verdict(told) for name, told in one["told"].items()},
             tuple(map(_time, one["turns"])), _time(one["flapping"]) if one["flapping"] else None, one["acknowledged"])
     waiting = tuple(Intent(one["id"], one["channel"], one["title"], one["body"], _time(one["made"]), _time(one["at"]),
-                           int(one["tries"]), one["words"]) for one in body["waiting"])
+                           int(one["tries"]), one["words"], tuple(one.get("keys", ()))) for one in body["waiting"])
     return Book(entries, waiting)
 
 

@@ -17,6 +17,8 @@ from ops import Text, Verdict, local
 FLIPS, FLIP_SPAN, STILL = 6, timedelta(hours=24), timedelta(hours=2)
 """So many turns in that time are flapping; so long without one ends it."""
 
+_SKEW = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
@@ -100,6 +102,7 @@ def _seen(
     entries: dict[str, Entry] = {}
     for key in book.keys() | current.keys():
         old, trouble = book.get(key), current.get(key)
+        old = old and _not_ahead(old, now)
         if trouble is None:
             assert old is not None
             ended = (old.seen.site, old.seen.duty) not in unseen and old.verdict is not Verdict.MET
@@ -118,6 +121,13 @@ def _turned(old: Entry, verdict: Verdict, trouble: Trouble, now: datetime) -> En
     flapping = old.flapping or (now if len(turns) >= FLIPS else None)
     acknowledged = old.acknowledged if verdict is not Verdict.MET else ""
     return replace(old, seen=trouble, verdict=verdict, turns=turns, flapping=flapping, acknowledged=acknowledged)
+
+
+def _not_ahead(entry: Entry, now: datetime) -> Entry:
+    """An entry that was made while the clock ran ahead: what turned then turned now, else it would flap for years."""
+    if not any(one > now for one in entry.turns):
+        return entry
+    return replace(entry, turns=tuple(min(one, now) for one in entry.turns))
 
 
 def _settled(entry: Entry, now: datetime) -> Entry:
@@ -140,7 +150,8 @@ def _part(entry: Entry, name: str, channel: Channel, quiet: bool, now: datetime)
     if not worse or trouble.planned or (entry.verdict is Verdict.AT_RISK and (not channel.at_risk or quiet)):
         return None
     if channel.after_minutes:
-        if entry.acknowledged or now - trouble.since < timedelta(minutes=channel.after_minutes):
+        # what claims to begin in the future bears the date of a wrong clock: it may last long already
+        if entry.acknowledged or -_SKEW <= now - trouble.since < timedelta(minutes=channel.after_minutes):
             return None
         return Part("escalated", trouble)
     return Part(entry.verdict.value, trouble)
@@ -157,6 +168,15 @@ def _worth(entry: Entry, channels: Collection[str], now: datetime) -> bool:
         return True
     owed = any(told is not Verdict.MET for name, told in entry.told.items() if name in channels)
     return owed or (bool(entry.turns) and now - entry.turns[-1] <= FLIP_SPAN)
+
+
+def owed(entries: Mapping[str, Entry], channel: str, keys: Iterable[str]) -> dict[str, Entry]:
+    """The book after a letter about these was lost: the channel was told nothing of them. What has ended is not told."""
+    found = dict(entries)
+    for key in keys:
+        if key in found:
+            found[key] = replace(found[key], told={name: told for name, told in found[key].told.items() if name != channel})
+    return found
 
 
 def alike(parts: Sequence[Part]) -> list[tuple[Part, list[str]]]:

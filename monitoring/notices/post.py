@@ -54,7 +54,7 @@ def hidden(text: str, url: str) -> str:
         host = urlsplit(url).hostname or ""
     except ValueError:
         host = ""
-    for part in sorted((one for one in parts if len(one) > 3 and one.lower() != host or "." not in host), key=len, reverse=True):
+    for part in sorted((one for one in parts if len(one) > 3 and (one.lower() != host or "." not in host)), key=len, reverse=True):
         text = text.replace(part, "***")
     return "".join(sign if sign.isprintable() else " " for sign in text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,13 +13,14 @@ from secrets import token_hex
 
 from monitoring.notices import words
 from monitoring.notices.book import Book, Intent, Shelf
-from monitoring.notices.letters import Letter, Trouble, turn
+from monitoring.notices.letters import Entry, Letter, Trouble, owed, turn
 from monitoring.notices.settings import Notify
 from monitoring.page.rows import Card, sheet
 from ops import GaccongError, Secret, SiteStatus, Text, Verdict, python, say
 
 POST_SECONDS = 45.0
 GIVE_UP = timedelta(hours=24)
+LONGEST_PAUSE = timedelta(minutes=30)
 TOLD_AFTER = 3
 """After so many failures of one channel the others are told of it."""
 _MOST_WAITING = 200
@@ -27,12 +28,13 @@ _MOST_WAITING = 200
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a round did: letters sent and failed now, and still waiting; failures: channel -> why."""
+    """What a round did: letters sent and failed now, and still waiting; failures: channel -> why. mute: no channel delivers."""
 
     sent: int
     failed: int
     waiting: int
     failures: dict[str, str]
+    mute: bool = False
 
 
 def troubles_of(statuses: Iterable[SiteStatus], private: frozenset[str], planned: Callable[[str], bool]) -> list[Trouble]:
@@ -69,22 +71,25 @@ class Notifier:
         would know of it, and the next round tries again."""
         with self.shelf.held():
             book = self.shelf.read()
-            letters, entries = turn(book.entries, troubles, unseen, self.rules, now)
-            waiting = [one for one in book.waiting if one.channel in self.rules.channel]
-            waiting += [self._intent(letter, now) for letter in letters]
-            book = Book(entries, tuple(waiting[-_MOST_WAITING:]))
+            waiting = [_not_ahead(one, now) for one in book.waiting if one.channel in self.rules.channel]
+            waiting, lost = waiting[-_MOST_WAITING:], waiting[:-_MOST_WAITING]
+            lost += [one for one in book.waiting if one.channel not in self.rules.channel]
+            letters, entries = turn(_without(book.entries, lost), troubles, unseen, self.rules, now)
+            book = Book(entries, (*waiting, *(self._intent(letter, now) for letter in letters)))
             self.shelf.write(book)
             return self._send(book, now)
 
     def _intent(self, letter: Letter, now: datetime) -> Intent:
-        return Intent(token_hex(6), letter.channel, words.title(letter).in_(self.lang), words.body(letter, now, self.lang), now, now)
+        return Intent(token_hex(6), letter.channel, words.title(letter).in_(self.lang), words.body(letter, now, self.lang), now, now,
+                      keys=tuple(part.trouble.key for part in letter.parts))
 
     def _send(self, book: Book, now: datetime) -> Done:
         """Sends what is due; each result is on disk before the next round."""
         due = [one for one in book.waiting if one.at <= now]
         with ThreadPoolExecutor(4) as pool:
-            results = list(pool.map(lambda one: self.post(one.channel, one.title, one.body), due))
+            results = list(pool.map(lambda one: self.post(one.channel, one.title, self._text(one)), due))
         left = {one.id: one for one in book.waiting}
+        lost: list[Intent] = []
         failures: dict[str, str] = {}
         for intent, trouble in zip(due, results, strict=True):
             del left[intent.id]
@@ -95,14 +100,22 @@ class Notifier:
             self.shelf.log(now, "failed", channel=intent.channel, title=intent.title, tries=intent.tries + 1, why=trouble)
             if now - intent.made >= GIVE_UP:
                 self.shelf.log(now, "given up", channel=intent.channel, title=intent.title)
+                lost.append(intent)
                 continue
-            again = now + timedelta(minutes=min(2**intent.tries, 30))
+            again = now + min(timedelta(minutes=2 ** min(intent.tries, 9)), LONGEST_PAUSE)
+            # once for a channel, and never about a letter of this very kind: dead channels would write about each other for ever
+            told = not intent.keys or any(one.channel == intent.channel and one.tries >= TOLD_AFTER for one in left.values())
             left[intent.id] = replace(intent, at=again, tries=intent.tries + 1, words=trouble)
-            if intent.tries + 1 == TOLD_AFTER:
+            if intent.tries + 1 == TOLD_AFTER and not told:
                 left |= {one.id: one for one in self._about(intent.channel, trouble, now)}
         if due:
-            self.shelf.write(replace(book, waiting=tuple(left.values())))
-        return Done(len(due) - len([one for one in results if one]), len([one for one in results if one]), len(left), failures)
+            self.shelf.write(Book(_without(book.entries, lost), tuple(left.values())))
+        dead = {one.channel for one in (*left.values(), *lost) if one.tries >= TOLD_AFTER}
+        failed = len([one for one in results if one])
+        return Done(len(due) - failed, failed, len(left), failures, mute=dead >= self.rules.channel.keys())
+
+    def _text(self, intent: Intent) -> str:
+        return (words.late(intent.made, self.lang) if intent.tries else "") + intent.body
 
     def _about(self, failed: str, trouble: str, now: datetime) -> list[Intent]:
         """A letter to every other channel: this one does not deliver."""
@@ -115,17 +128,30 @@ class Notifier:
         """Sends one letter; gives why it did not go, or "". Bounded in time; never raises for what a service does."""
         try:
             url = self._secret(self.rules.channel[channel].url).reveal().decode().strip().partition("\n")[0]
-        except (GaccongError, UnicodeDecodeError) as error:
-            return error.explain(self.lang) if isinstance(error, GaccongError) else "UTF-8"
+        except (GaccongError, OSError, UnicodeDecodeError) as error:  # one that escaped would send every letter of this round again
+            return error.explain(self.lang) if isinstance(error, GaccongError) else type(error).__name__
         given = json.dumps({"url": url, "title": title, "body": body})
         try:
-            done = subprocess.run(python("monitoring.notices.post"), input=given, capture_output=True, text=True,
-                                  timeout=POST_SECONDS, check=False, start_new_session=True)
+            done = subprocess.run(python("monitoring.notices.post"), input=given, capture_output=True, encoding="utf-8",
+                                  errors="replace", timeout=POST_SECONDS, check=False, start_new_session=True)
         except subprocess.TimeoutExpired:
             return say("dịch vụ không trả lời trong {s} giây", "the service did not answer within {s} s", s=f"{POST_SECONDS:g}").in_(self.lang)
         except OSError as error:
             return f"{sys.executable}: {error.strerror}"
         return "" if done.returncode == 0 else (done.stderr.strip()[-500:] or f"exit {done.returncode}")
+
+
+def _not_ahead(intent: Intent, now: datetime) -> Intent:
+    """A letter that was put off while the clock ran ahead: it is due, and a day from now it is given up."""
+    return replace(intent, at=intent.at if intent.at - now <= LONGEST_PAUSE else now, made=min(intent.made, now))
+
+
+def _without(entries: Mapping[str, Entry], lost: Iterable[Intent]) -> dict[str, Entry]:
+    """The entries after these letters were lost: their troubles are told again."""
+    found = dict(entries)
+    for intent in lost:
+        found = owed(found, intent.channel, intent.keys)
+    return found
 
 
 def beat(url: str) -> str:

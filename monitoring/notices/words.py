@@ -25,8 +25,8 @@ def title(letter: Letter) -> Text:
     en = [f"{n} {words}" for n, words in ((bad, "broken"), (risk, "at risk"), (over, "resolved")) if n]
     names = list(dict.fromkeys(part.trouble.name for part in parts))
     where = names[0] if len(names) == 1 else ""
-    return say("[gaccong] {w}: {s}", "[gaccong] {e}: {t}", w=", ".join(vi), e=", ".join(en), s=where or f"{len(names)} trang",
-               t=where or f"{len(names)} sites")
+    return say("[gaccong] {w}: {s}", "[gaccong] {e}: {t}", w=", ".join(vi), e=", ".join(en), s=_plain(where) or f"{len(names)} trang",
+               t=_plain(where) or f"{len(names)} sites")
 
 
 def body(letter: Letter, now: datetime, lang: str) -> str:
@@ -52,6 +52,12 @@ def _block(part: Part, names: list[str], now: datetime, lang: str) -> str:
             lines.append(say("Lệnh tiếp: {c}", "Next: {c}", c=one.next).in_(lang))
         lines.append(say("Đã nhận việc: gaccong notify ack {s} {d}", "Take it: gaccong notify ack {s} {d}", s=one.site, d=one.duty).in_(lang))
     return "\n".join(_plain(line) for line in lines if line)
+
+
+def late(made: datetime, lang: str) -> str:
+    """Stands above a letter that a channel did not take at first: what came later may have reached its reader before."""
+    return say("(Tin viết lúc {t}, gửi muộn vì kênh hỏng; xem lại: gaccong notify status)",
+               "(Written at {t}, delayed by the channel; see: gaccong notify status)", t=now_text(made)).in_(lang) + "\n\n"
 
 
 def now_text(now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What stands before the page: security headers, the Host header, the login, and a bound on guesses."""
+"""What stands before the page: security headers, the Host header, who may enter, and a bound on guesses."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ops import Secret
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from monitoring.page.entry import Entry
+
 CSP = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
+# same-origin, not no-referrer: with that a browser sends `Origin: null` along with the login form
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", CSP.encode()), (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"), (b"cache-control", b"no-store"), (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"), (b"cache-control", b"no-store"), (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"), (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"geolocation=(), camera=(), microphone=()"),
 )
-OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PATHS = frozenset({"/healthz", "/page.css", "/icon.svg"})
+MACHINES = frozenset({"/metrics", "/probe"})
+"""Asked for by programs: they are told 401, not shown a form."""
 GUESSES, REFILL_SECONDS, MOST_CLIENTS = 10.0, 6.0, 4096
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -54,13 +60,21 @@ class Guesses:
         while len(self._buckets) > MOST_CLIENTS:
             self._buckets.popitem(last=False)
 
+    def forget(self, client: str) -> None:
+        """A right one came from there."""
+        self._buckets.pop(client, None)
+
 
 class Guard:
-    """ASGI middleware around the whole page. Pure: no body is ever read."""
+    """ASGI middleware around the whole page. No body is read here.
 
-    def __init__(self, app: ASGIApp, token: Secret | None, names: Sequence[str]) -> None:
+    entry: the login form, where a password is set. public: /status is open to everybody.
+    """
+
+    def __init__(self, app: ASGIApp, token: Secret | None, names: Sequence[str], entry: Entry | None = None,
+                 public: bool = False) -> None:
         self._app = app
-        self._token = token
+        self._token, self._entry, self._public = token, entry, public
         self._names = _LOOPBACK_NAMES | {name.lower().rstrip(".") for name in names}
         self._guesses = Guesses()
 
@@ -87,16 +101,22 @@ class Guard:
         await send({"type": "http.response.body", "body": body})
 
     def _refusal(self, scope: Scope) -> tuple[int, bytes, list[tuple[bytes, bytes]]] | None:
-        if self._token is None:
+        if self._token is None and self._entry is None:
             hosts = [value for key, value in scope["headers"] if key == b"host"]
             if len(hosts) != 1 or _bare(hosts[0]) not in self._names:
                 return 421, "tên máy này không được phép; thêm vào serve.names\n".encode(), []
             return None
-        if scope["path"] in OPEN_PATHS:
+        path = str(scope["path"])
+        if path in OPEN_PATHS or (self._public and (path == "/status" or path.startswith("/status/"))):
             return None
         given = _credential(scope)
-        if given is not None and hmac.compare_digest(given, self._token.reveal()):
+        if given is not None and self._token is not None and hmac.compare_digest(given, self._token.reveal()):
             return None  # before any throttle: behind a proxy all share one address, and one guesser must not lock it
+        if self._entry is not None and (path == "/login" or self._entry.inside(scope["headers"])):
+            return None
+        if self._entry is not None and given is None and path not in MACHINES:
+            where = "/login" if path == "/" else f"/login?next={quote(path, safe='/')}"
+            return 303, b"", [(b"location", where.encode())]
         client = client_of(scope.get("client"))
         wait = self._guesses.wait(client)
         if wait:

@@ -11,7 +11,7 @@ from pathlib import Path
 from monitoring import windows
 from monitoring.endpoints import Family
 from monitoring.fleet import target_name
-from monitoring.reasons import Reason, words
+from monitoring.reasons import Reason
 from monitoring.uptime.counting import day_number, day_start
 from monitoring.uptime.judging import State as Up
 from monitoring.uptime.reading import Availability, Day, Outage, Reader, Window
@@ -152,6 +152,6 @@ def _outages(flips: Sequence[Flip], begin: datetime, end: int) -> tuple[Outage, 
 def reason_words(value: str) -> Text:
     """A reason out of the record, in words; "" where none is kept."""
     try:
-        return words(Reason(value)) if value else Text("", "")
+        return Reason(value).words if value else Text("", "")
     except ValueError:
         return Text(value, value)

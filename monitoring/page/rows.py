@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ops import Answer, ClauseStatus, SiteStatus, State, Text, Verdict, local, say
+from ops import Answer, ClauseStatus, Flip, SiteStatus, State, Text, Verdict, local, say
+
+History = Callable[[str, str], Sequence[Flip]]
+"""(duty, subject) -> its transitions of the last ninety days, led by the one in force at their beginning."""
+MOST_LOOKED_UP = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One subject of a duty (or the whole duty, then `subject` is empty) at the card's verdict."""
+    """One subject of a duty (or the whole duty, then `subject` is empty) at the card's verdict.
+
+    good: when it was last met; empty where that is not known. seq: the ledger line of `evidence`, 0 for none.
+    """
 
     subject: str
     detail: Text
@@ -28,6 +35,8 @@ class Row:
     age: Text
     evidence: str
     next: str
+    good: Text = Text("", "")
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +65,14 @@ class Sheet:
     met: tuple[ClauseStatus, ...]
 
 
-def sheet(status: SiteStatus, private: frozenset[str]) -> Sheet:
-    """The sheet of one site."""
+def sheet(status: SiteStatus, private: frozenset[str], history: History | None = None) -> Sheet:
+    """The sheet of one site. history: where the last good states are looked up."""
     answers = _answers(status)
     broken, at_risk, unseen = (
         _cards(answers, verdict, private, status) for verdict in (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN)
     )
+    if history is not None:
+        broken, at_risk = _with_good(broken, status, history), _with_good(at_risk, status, history)
     verdict = Verdict.BROKEN if broken else Verdict.AT_RISK if at_risk else status.verdict
     counts = tuple((one, sum(clause.verdict is one for clause in status.clauses)) for one in
                    (Verdict.BROKEN, Verdict.AT_RISK, Verdict.UNSEEN, Verdict.MET))
@@ -109,6 +120,36 @@ def span(length: timedelta) -> Text:
             number = seconds // size
             return say("{n} {vi}", "{n} {en}", n=number, vi=vi, en=en + ("s" if number > 1 else ""))
     return say("chưa tới 1 phút", "less than a minute")
+
+
+def last_good(flips: Sequence[Flip], now: datetime) -> Text:
+    """`Lần cuối đạt: 06:53 20/11, trước đó đạt liền 12 ngày`, from transitions; what stands badly has left its last one."""
+    until = now
+    for flip in reversed(flips):
+        if flip.verdict is Verdict.MET:
+            long, there = span(until - flip.time), local(until)
+            form = "%H:%M %d/%m" if there.year == local(now).year else "%H:%M %d/%m/%Y"
+            return say("Lần cuối đạt: {c}, trước đó đạt liền {n}", "Last met: {c}, until then for {e}", c=there.strftime(form),
+                       n=long.vi, e=long.en)
+        until = flip.time
+    if not flips:
+        return Text("", "")
+    return say("Chưa thấy đạt lần nào từ {d}", "Never seen met since {d}", d=local(flips[0].time).strftime("%d/%m/%Y"))
+
+
+def _with_good(cards: tuple[Card, ...], status: SiteStatus, history: History) -> tuple[Card, ...]:
+    """The same cards with the last good state of each row; bounded, for each costs a question to the store."""
+    made, left = [], MOST_LOOKED_UP
+    for card in cards:
+        rows = []
+        for row in card.rows:
+            good = Text("", "")
+            if row.subject and left > 0:
+                left -= 1
+                good = last_good(history(card.duty, row.subject), status.at)
+            rows.append(replace(row, good=good))
+        made.append(replace(card, rows=tuple(rows)))
+    return tuple(made)
 
 
 def _attested(duty: str) -> bool:
@@ -162,7 +203,7 @@ def _rows(answer: Answer, verdict: Verdict, private: frozenset[str], status: Sit
                     answer.next),)
     return tuple(
         Row(state.subject, state.detail, state.since, age(state.since, now),
-            f"{state.site}#{state.evidence}" if state.evidence else "", state.next)
+            f"{state.site}#{state.evidence}" if state.evidence else "", state.next, seq=state.evidence)
         for state in sorted(states, key=lambda one: one.since, reverse=True)
     )
 

@@ -16,6 +16,7 @@ VERBS = (
     "run",
     "serve",
     "status",
+    "watch",
     "look",
     "plan",
     "apply",
@@ -29,6 +30,7 @@ VERBS = (
     "schedule",
     "notify",
     "maintenance",
+    "export",
 )
 
 _HELP = {

@@ -68,7 +68,7 @@ def notifier(session: Session) -> "Notifier":
 
 
 def round_(session: Session) -> "Done | None":
-    """One round over all sites, and the heartbeat; None where no channel and no heartbeat is configured."""
+    """One round over all sites, and the heartbeat, which stays away while no channel delivers; None without a channel."""
     from monitoring.notices.rounds import beat, troubles_of, unseen_of
     from ops import secrets
     from ops.cli.status import read
@@ -81,7 +81,7 @@ def round_(session: Session) -> "Done | None":
         statuses = read(session)
         troubles = troubles_of(statuses, session.catalog.private, planned_now(session))
         done = notifier(session).round(troubles, unseen_of(statuses), utcnow())
-    if rules.heartbeat:
+    if rules.heartbeat and not (done and done.mute):  # whoever waits for it is the last one who can notice that we are silent
         trouble = beat(secrets.resolve(rules.heartbeat, session.config.path.parent).reveal().decode().strip())
         if trouble:
             session.tell(

@@ -22,6 +22,7 @@ _GROUPS = {
     "accounts": ("census", "leavers", "revoke", "review", "leaked"),
     "backup": ("list", "verify", "restore", "drill"),
     "config": ("schema", "check"),
+    "export": ("prometheus", "textfile"),
     "ledger": ("verify", "export", "checkpoint"),
     "policy": ("list", "show", "check"),
     "schedule": ("install", "show", "remove"),
@@ -31,6 +32,7 @@ _COMMAND = re.compile(
     rf"(?<![\w./-])gaccong(?P<given> --config(?:=| )(?:'[^']*'|\S+))?(?= (?P<verb>{_BARE}|{_NAMED}|{_GROUPED}))"
 )
 _END = re.compile(r"[;\n`”→]|\bgaccong ")
+_OWN = re.compile(r"(?:^|\s)--config[ =]")
 
 
 def program() -> str:
@@ -55,13 +57,22 @@ def configured(words: Sequence[str]) -> str:
 
 
 def pasted(text: str, config: str = "") -> str:
-    """The text with `config` in every command of ours that names none. Prose that mentions gaccong is left alone."""
+    """The text with `config` in every command of ours that names none. Prose that mentions gaccong is left alone.
+
+    So is what looks like a command within the quotes of one (a file that is called `x; gaccong run`): more quotes inside
+    would end them, and the shell would see what they hid.
+    """
+    ended = 0
 
     def put(found: re.Match[str]) -> str:
+        nonlocal ended
+        before, ended = text[ended : found.start()], found.end()
+        if before.rpartition("\n")[2].count("'") % 2 and found.start() > len(before):
+            return found[0]
         given = found["given"] or ""
         after = text[found.end() :]
         end = _END.search(after)
-        said = given or "--config" in after[: end.start() if end else None]
+        said = given or _OWN.search(after[: end.start() if end else None])
         # `init` is how a configuration comes to be; it takes a folder
         wanted = bool(config) and not said and not found["verb"].startswith("init")
         return program() + (f" --config {shlex.quote(config)}" if wanted else given)

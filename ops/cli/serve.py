@@ -28,7 +28,19 @@ def add(app: typer.Typer, lang: str) -> None:
         page_only: Annotated[
             bool, typer.Option("--page-only", help="chỉ trang và /metrics" if vi else "only the page and /metrics")
         ] = False,
+        hash_password: Annotated[
+            bool,
+            typer.Option(
+                "--hash-password",
+                help="hỏi mật khẩu trang, in bản băm rồi thôi" if vi else "asks for a page password, prints its hash, no more",
+            ),
+        ] = False,
     ) -> None:
+        if hash_password:
+            from ops.cli import desk
+
+            desk.hash_password(ctx.obj)
+            return
         import asyncio
         import logging
 

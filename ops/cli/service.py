@@ -84,16 +84,10 @@ class Service:
 
     def _app(self) -> Any:
         from monitoring.page import make_app
-        from ops import secrets
-        from ops.errors import UsageError
+        from ops.cli.desk import desk_of, doors
 
         config = self.session.config
-        token = secrets.resolve(config.serve.token, config.path.parent) if config.serve.token else None
-        if not ip_address(self.host).is_loopback and token is None:
-            raise UsageError(
-                say("nghe ngoài loopback thì phải có serve.token", "beyond loopback serve.token is demanded"),
-                say('[serve] token = "file:secrets/page"', '[serve] token = "file:secrets/page"'),
-            )
+        opened = doors(self.session, self.host)
         import ops
         from monitoring.watched import Sources
         from ops.cli.status import read
@@ -102,10 +96,11 @@ class Service:
             lambda: read(self.session),
             private=self.session.catalog.private,
             version=ops.__version__,
-            token=token,
             lang=self.session.lang,
             names=config.serve.names,
             sources=Sources(lambda: config.sites, config.state),
+            desk=desk_of(self.session),
+            **opened,
         )
 
     async def _duties(self) -> None:

@@ -152,6 +152,10 @@ class StoreView:
         rows = self._door.rows("SELECT lines, root FROM heads WHERE site = :site AND lines > 0", site=site)
         return (int(rows[0][0]), str(rows[0][1])) if rows else (0, "")
 
+    def heads(self) -> dict[str, int]:
+        """Number of ledger lines of every site that has any."""
+        return {str(site): int(lines) for site, lines in self._door.rows("SELECT site, lines FROM heads WHERE lines > 0")}
+
     def last_time(self, site: str) -> datetime | None:
         """The time of the site's last ledger line."""
         rows = self._door.rows("SELECT time FROM heads WHERE site = :site AND lines > 0", site=site)

@@ -16,19 +16,19 @@ from ops.cli.demo.site import make_demo
 
 
 class Browser:
-    """Asks the site over one address, with full verification of the demo's certificate."""
+    """Asks the site over one address, under one of its names, with full verification of the demo's certificate."""
 
-    def __init__(self, demo: Demo, address: str) -> None:
-        self.demo, self.address = demo, address
+    def __init__(self, demo: Demo, address: str, name: str = NAME) -> None:
+        self.demo, self.address, self.name = demo, address, name
         self.trusted = ssl.create_default_context(cafile=str(demo.authority))
 
     def ask(
         self, path: str, method: str = "GET", body: str | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
         """Status, headers (names in lower case), body."""
-        connection = http.client.HTTPSConnection(NAME, self.demo.ports.https, timeout=10)
+        connection = http.client.HTTPSConnection(self.name, self.demo.ports.https, timeout=10)
         plain = socket.create_connection((self.address, self.demo.ports.https), timeout=10)
-        connection.sock = self.trusted.wrap_socket(plain, server_hostname=NAME)
+        connection.sock = self.trusted.wrap_socket(plain, server_hostname=self.name)
         try:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

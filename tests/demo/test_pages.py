@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import re
 import unicodedata
 import xml.etree.ElementTree as ET
 
 from ops.cli.demo import content
-from ops.cli.demo.layout import NAME, Demo
+from ops.cli.demo.layout import ALIAS, NAME, NEIGHBOURS, Demo
 from tests.demo.conftest import Browser
 
 
@@ -30,7 +31,8 @@ def test_every_page_of_the_sitemap_answers_on_both_families_in_composed_utf8(bro
         assert status == 200, path
         assert headers["content-type"] == "text/html; charset=utf-8"
         assert unicodedata.is_normalized("NFC", text)
-        assert "Chịu trách nhiệm:" in text
+        assert f"Chịu trách nhiệm: {content.RESPONSIBLE}<" in text
+        assert 'rel="canonical" href="' + browser.demo.url in text
         assert content.EXPECT in text
 
 
@@ -40,6 +42,40 @@ def test_no_link_leads_nowhere(browser: Browser) -> None:
         known |= set(re.findall(r'href="(/[^"]*)"', browser.ask(path)[2].decode()))
     assert len(known) > 40
     assert [one for one in sorted(known) if browser.ask(one)[0] != 200] == []
+
+
+def test_what_people_keep_can_be_printed_and_saved_without_a_script(demo: Demo) -> None:
+    browser = Browser(demo, "127.0.0.1")
+    kept = [path for path in _paths(browser) if path.count("/") == 3 and not path.startswith("/gioi-thieu/")]
+    assert len(kept) == len(content.NEWS) + len(content.DOCUMENTS) + len(content.PROCEDURES)
+    for path in kept:
+        page = browser.ask(path)[2].decode()
+        assert f'href="{path}in.html"' in page and f'href="{path}bai.txt" download' in page
+        title = html.unescape((re.search("<h1>(.*)</h1>", page) or [""])[1])
+        status, _, sheet = browser.ask(f"{path}in.html")
+        assert status == 200 and "<header" not in sheet.decode() and "<script" not in sheet.decode()
+        status, headers, text = browser.ask(f"{path}bai.txt")
+        assert (status, headers["content-type"]) == (200, "text/plain; charset=utf-8")
+        assert text.decode().startswith(f"{title}\n") and "<" not in text.decode()
+    assert "@media print" in browser.ask("/css/site.css")[2].decode()
+
+
+def test_no_person_answers_for_the_site(demo: Demo) -> None:
+    browser = Browser(demo, "127.0.0.1")
+    from ops.cli.demo.people import PEOPLE
+
+    for path in _paths(browser):
+        text = browser.ask(path)[2].decode()
+        assert not [person.name for person in PEOPLE if person.name in text], path
+
+
+def test_nothing_is_loaded_from_elsewhere(demo: Demo) -> None:
+    browser = Browser(demo, "127.0.0.1")
+    for path in _paths(browser):
+        text = browser.ask(path)[2].decode()
+        assert re.findall(r'src="(?!/)', text) == []
+        hosts = set(re.findall(r'href="https?://([^/":]+)', text))
+        assert hosts <= {NAME, *NEIGHBOURS}
 
 
 def test_feed_and_robots(browser: Browser) -> None:
@@ -60,14 +96,24 @@ def test_security_headers_also_on_a_missing_page(browser: Browser) -> None:
     assert "Không tìm thấy trang" in body.decode()
 
 
-def test_plain_http_leads_to_https(demo: Demo) -> None:
+def test_plain_http_and_the_other_name_lead_to_the_one_address(demo: Demo) -> None:
     for address in ("127.0.0.1", "::1"):
-        connection = http.client.HTTPConnection(address, demo.ports.http, timeout=10)
-        connection.request("GET", "/tin-tuc/", headers={"Host": NAME})
-        answer = connection.getresponse()
-        assert answer.status == 301
-        assert answer.getheader("Location") == f"{demo.url}tin-tuc/"
-        connection.close()
+        for name in (NAME, ALIAS):
+            connection = http.client.HTTPConnection(address, demo.ports.http, timeout=10)
+            connection.request("GET", "/tin-tuc/", headers={"Host": name})
+            answer = connection.getresponse()
+            assert answer.status == 301
+            assert answer.getheader("Location") == f"{demo.url}tin-tuc/"
+            connection.close()
+        status, headers, _ = Browser(demo, address, ALIAS).ask("/tin-tuc/?x=1")
+        assert (status, headers["location"]) == (301, f"{demo.url}tin-tuc/?x=1")
+
+
+def test_the_provinces_places_answer(demo: Demo) -> None:
+    for name in NEIGHBOURS:
+        status, headers, body = Browser(demo, "::1", name).ask("/")
+        assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
+        assert "không có thật" in body.decode()
 
 
 def test_localhost_is_not_pinned_to_https(browser: Browser) -> None:

@@ -17,7 +17,7 @@ from ops.cli.demo.layout import Demo, load
 from ops.cli.demo.site import make_demo
 from ops.errors import GaccongError
 
-ALL = ("nameserver", "app", "nginx")
+ALL = ("nameserver", "app", "phone", "nginx")
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_stop_leaves_nothing_and_may_be_repeated(fresh: Demo) -> None:
     groups = [_group(fresh, name) for name in ALL]
     try:
         assert processes.running(fresh) == ALL
-        assert len(_members(groups[2])) >= 2  # nginx' master and worker
+        assert len(_members(groups[3])) >= 2  # nginx' master and worker
     finally:
         processes.stop(fresh)
-    assert [_members(group) for group in groups] == [[], [], []]
+    assert [_members(group) for group in groups] == [[], [], [], []]
     assert processes.running(fresh) == ()
     assert list(fresh.run.glob("*.json")) == []
     processes.stop(fresh)
@@ -62,7 +62,7 @@ def test_a_second_start_changes_nothing_and_heals_what_died(fresh: Demo) -> None
         assert [_group(fresh, name) for name in ALL] == groups
         os.killpg(groups[1], signal.SIGKILL)
         psutil.wait_procs([psutil.Process(groups[1])] if psutil.pid_exists(groups[1]) else [], timeout=5)
-        assert processes.running(fresh) == ("nameserver", "nginx")
+        assert processes.running(fresh) == ("nameserver", "phone", "nginx")
         processes.start(fresh)
         assert processes.running(fresh) == ALL
         assert _group(fresh, "app") != groups[1]

@@ -77,6 +77,30 @@ def test_the_certificate_is_for_its_names_and_is_renewed_in_time(tmp_path: Path,
     assert timedelta(days=89) < read.not_valid_after_utc - datetime.now(UTC) < timedelta(days=91)
 
 
+def test_a_certificate_without_todays_names_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "HOSTS", ("xahoamai.demo.test", "localhost"))
+    demo = make_demo(tmp_path / "site", TODAY)
+    old = (demo.tls / "server.pem").read_bytes()
+    monkeypatch.undo()
+    make_demo(tmp_path / "site", TODAY)
+    new = (demo.tls / "server.pem").read_bytes()
+    assert new != old
+    make_demo(tmp_path / "site", TODAY)
+    assert (demo.tls / "server.pem").read_bytes() == new
+
+
+def test_a_demo_of_an_older_version_is_made_anew(tmp_path: Path) -> None:
+    import json
+
+    first = make_demo(tmp_path / "site", TODAY)
+    kept = json.loads((first.root / "demo.json").read_text())
+    del kept["ports"]["phone"]
+    (first.root / "demo.json").write_text(json.dumps(kept))
+    second = make_demo(tmp_path / "site", TODAY)
+    assert second.ports.phone > 0
+    assert (second.www / "index.html").exists()
+
+
 def test_one_has_left_six_weeks_ago_and_still_has_everything(tmp_path: Path) -> None:
     import sqlite3
     from contextlib import closing
@@ -99,7 +123,7 @@ def test_one_has_left_six_weeks_ago_and_still_has_everything(tmp_path: Path) -> 
 
 
 def test_gaccong_takes_the_configuration(demo: Demo) -> None:
-    config = load_config(demo.config, catalog.settings())
+    config = load_config(demo.config, catalog.settings(), catalog.tops())
     site = config.sites["demo"]
     assert site.url == demo.url
     assert site.names == NAMES

@@ -119,6 +119,6 @@ print(len(processes.running(made)))
 def test_a_normal_user_can_make_and_run_it(public: Path, checkout: Path) -> None:
     python = _interpreter(public, checkout)
     done = _as_nobody(python, "-I", "-c", _STORY, cwd=public)
-    assert (done.returncode, done.stdout) == (0, "nameserver app nginx\n0\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "nameserver app phone nginx\n0\n"), done.stderr
     owners = {path.lstat().st_uid for path in (public / "site").rglob("*")}
     assert owners == {public.stat().st_uid}

@@ -69,6 +69,15 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self.events.clear()
         self.call("Page.navigate", url=url)
+        self._loaded()
+
+    def follow(self, script: str) -> None:
+        """Does what leads to another page, until that is loaded."""
+        self.events.clear()
+        self.ask(script)
+        self._loaded()
+
+    def _loaded(self) -> None:
         deadline = time.monotonic() + 20
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             assert time.monotonic() < deadline, "the page did not load"
@@ -77,6 +86,12 @@ class Browser:
     def ask(self, script: str) -> Any:
         """The value of a JavaScript expression in the page."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def promised(self, script: str) -> Any:
+        """The value that a JavaScript promise brings."""
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in found, found
+        return found["result"].get("value")
 
     def picture(self, path: Path, *, whole: bool = False) -> None:
         """A PNG of the window, or of the whole page."""

@@ -104,7 +104,7 @@ def test_headers_of_every_answer() -> None:
             _, headers, _ = site.get(path)
             assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'"), path
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert headers["cache-control"] == "no-store"
             assert "server" not in headers
         assert site.get("/", Host="rebind.test")[1]["x-content-type-options"] == "nosniff"
@@ -192,7 +192,7 @@ def test_login() -> None:
         assert (status, headers["www-authenticate"].startswith("Basic")) == (401, True)
         assert "xamau" not in body
         assert site.get("/metrics")[0] == 401
-        assert site.get("/page.css")[0] == 401
+        assert site.get("/page.css")[0] == 200
         assert site.get("/healthz")[0] == 200
         assert site.get("/", Authorization=_basic("mã-truy-cập:123"), Host="ngoai.test")[0] == 200
         assert site.get("/metrics", Authorization="Bearer mã-truy-cập:123".encode().decode("latin-1"))[0] == 200

@@ -215,7 +215,10 @@ def test_what_is_said_reaches_the_reader(tmp_path: Path) -> None:
     said = {
         "summary": "[xa] mức system: chỉ có bản sao của 2 ngày trong 7 ngày qua; quy chế đòi nhiều hơn",
         "summary_en": "[xa] level system: copies on fewer days of the week than the policy demands",
+        "description": "Quy chế đòi số ngày sao lưu tối thiểu trong tuần; tuần này thiếu.",
+        "description_en": "The regulation demands copies on so many days of the week; this week falls short.",
         "next": "gaccong look backup.fresh --site xa; gaccong plan backup.run set=… --site xa",
+        "runbook_url": "RUNBOOK.md#gaccongbackuptoofewdays",
     }
     labels.pop("alertname")
     expected = [{"exp_labels": labels, "exp_annotations": said}]

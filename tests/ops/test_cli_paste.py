@@ -144,3 +144,18 @@ def test_a_plan_is_short_and_whole_when_asked(tmp_path: Path) -> None:
     for flag in ("--full", "-v"):
         body = gaccong("plan", "backup.run", "set=user", flag, "--json", "--config", config).stdout
         assert body == gaccong("plan", "backup.run", "set=user", "--json", "--config", config).stdout and '"argv"' in body
+
+
+@pytest.mark.parametrize("config", ["/a;touch x/g.toml", "/a b/$(id).toml", "/a'b.toml", "`id`"])
+@pytest.mark.parametrize("text", [
+    "gaccong plan backup.restore path='/w/x; gaccong run' --site a", "gaccong plan backup.restore path='/w/x gaccong run' --site a",
+    "gaccong backup restore --site a --to '/w/gaccong status' --set u", "gaccong plan backup.restore path='a b' 'c gaccong run' --site a"])
+def test_what_looks_like_a_command_within_quotes_stays_in_them(text: str, config: str) -> None:
+    words = shlex.split(text)
+    assert shlex.split(pasted(text, config)) == [words[0], "--config", config, *words[1:]]
+
+
+def test_an_argument_that_mentions_the_option_is_not_the_option() -> None:
+    text = "gaccong plan backup.clear set=u reason=x--config --site a"
+    assert pasted(text, "g.toml") == text.replace("gaccong", "gaccong --config g.toml")
+    assert pasted("gaccong plan a.b --site a --config x", "g.toml") == "gaccong plan a.b --site a --config x"

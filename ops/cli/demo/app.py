@@ -3,6 +3,8 @@
 GET  /dang-nhap   the form
 POST /dang-nhap   login, password: 303 to /quan-tri/ with a cookie, or 403
 GET  /quan-tri/   the editor's page with that cookie, otherwise 303 to the form
+GET  /tim-kiem?q= pages that hold these words, typed with or without diacritics
+POST /gui         a question or an opinion (kind, name, mail, text), which is kept
 """
 
 from __future__ import annotations
@@ -18,15 +20,19 @@ from html import escape
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
-from ops.cli.demo import passwords
+from ops.cli.demo import content, frame, passwords, search
 from ops.model import nfc
 from ops.moment import stamp
 
 COOKIE = "phien"
 SESSION_SECONDS = 3600.0
-BODY_LIMIT = 8192
+LIMITS = {"/dang-nhap": 8192, "/gui": 49_152}
+"""Bytes that a form may have: 4,000 Vietnamese letters are some 36,000 in a form."""
+MOST_LETTERS = 1000
+"""Questions and opinions that are kept: a trial must not fill somebody's disk."""
+KINDS = ("hỏi đáp", "góp ý")
 HASHING = threading.BoundedSemaphore(2)
 """At most so many passwords are hashed at once: a flood of sign-ins must not starve the machine."""
 
@@ -36,8 +42,8 @@ class Application(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, database: Path, port: int) -> None:
-        self.database = database
+    def __init__(self, database: Path, port: int, outside: frame.Outside) -> None:
+        self.database, self.outside = database, outside
         self.sessions: dict[str, tuple[str, float]] = {}
         super().__init__(("127.0.0.1", port), Sign)
 
@@ -66,6 +72,17 @@ class Application(ThreadingHTTPServer):
             found = rows.execute("SELECT name, role FROM editors WHERE login = ? AND enabled = 1", (login,)).fetchone()
         return (str(found[0]), str(found[1])) if found else None
 
+    def keep(self, kind: str, name: str, mail: str, text: str) -> bool:
+        """Keeps a question or an opinion; False for one that is empty or of no known kind, and when there are too many."""
+        if kind not in KINDS or not text.strip() or "@" not in mail:
+            return False
+        with closing(self._open()) as rows, rows:
+            if rows.execute("SELECT count(*) FROM letters").fetchone()[0] >= MOST_LETTERS:
+                return False
+            values = (kind, nfc(name)[:100], nfc(mail)[:200], nfc(text)[:4000], stamp(datetime.now(UTC)))
+            rows.execute("INSERT INTO letters (kind, name, mail, text, received) VALUES (?, ?, ?, ?, ?)", values)
+        return True
+
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(f"file:{self.database}?mode=rw", uri=True, timeout=5)
 
@@ -84,23 +101,42 @@ class Sign(BaseHTTPRequestHandler):
             self._answer(200, "Đăng nhập", _FORM)
         elif self.path.startswith("/quan-tri/"):
             self._desk()
+        elif urlsplit(self.path).path == "/tim-kiem":
+            self._search(parse_qs(urlsplit(self.path).query, max_num_fields=10).get("q", [""])[0][:200])
         else:
             self._answer(404, "Không tìm thấy trang", "<p>Trang này không có.</p>")
 
     def do_POST(self) -> None:
-        """A sign-in."""
+        """A sign-in, a question or an opinion."""
         length = self.headers.get("Content-Length", "")
-        if self.path != "/dang-nhap":
+        if self.path not in LIMITS:
             self._answer(404, "Không tìm thấy trang", "<p>Trang này không có.</p>")
-        elif not length.isdigit() or int(length) > BODY_LIMIT:
+        elif not length.isdigit() or int(length) > LIMITS[self.path]:
             self._answer(413, "Yêu cầu không hợp lệ", "<p>Biểu mẫu quá dài hoặc không ghi độ dài.</p>")
         else:
             fields = parse_qs(self.rfile.read(int(length)).decode("utf-8", "replace"), max_num_fields=10)
+            if self.path == "/gui":
+                self._take({name: values[0] for name, values in fields.items()})
+                return
             token = self.server.enter(nfc(fields.get("login", [""])[0]), fields.get("password", [""])[0])
             if token:
                 self._move("/quan-tri/", f"{COOKIE}={token}; Path=/; Secure; HttpOnly; SameSite=Strict")
             else:
                 self._answer(403, "Không đăng nhập được", _REFUSED)
+
+    def _take(self, fields: dict[str, str]) -> None:
+        given = [fields.get(name, "") for name in ("kind", "name", "mail", "text")]
+        if self.server.keep(*given):
+            self._answer(200, "Đã nhận", "<p>Cảm ơn ông, bà. Ban Biên tập sẽ trả lời qua thư điện tử.</p>")
+        else:
+            self._answer(400, "Chưa gửi được", "<p>Cần đủ thư điện tử và nội dung.</p>")
+
+    def _search(self, words: str) -> None:
+        found = search.find(self.server.database, words)
+        rows = "".join(f'<li><a href="/{one.path}">{escape(one.title)}</a></li>\n' for one in found)
+        body = f"<p>{len(found)} kết quả cho “{escape(words)}”.</p>\n<ul>\n{rows}</ul>\n"
+        page = frame.Page("tim-kiem", "Tìm kiếm", body, datetime.now(UTC).date())
+        self._send(200, frame.document(page, self.server.outside))
 
     def _desk(self) -> None:
         try:
@@ -123,7 +159,10 @@ class Sign(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _answer(self, status: int, title: str, body: str) -> None:
-        page = nfc(_PAGE.format(title=title, body=body)).encode()
+        self._send(status, _PAGE.format(title=title, site=content.TITLE, body=body))
+
+    def _send(self, status: int, text: str) -> None:
+        page = nfc(text).encode()
         self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.send_header("Cache-Control", "no-store")
@@ -138,7 +177,7 @@ class Sign(BaseHTTPRequestHandler):
 
 _PAGE = """<!DOCTYPE html>
 <html lang="vi"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title} - Trang thông tin điện tử xã Hoa Mai</title><link rel="stylesheet" href="/css/site.css"></head>
+<title>{title} - {site}</title><link rel="stylesheet" href="/css/site.css"></head>
 <body><main><h1>{title}</h1>
 {body}
 </main></body></html>
@@ -155,8 +194,9 @@ def main() -> None:
     read = argparse.ArgumentParser(description=__doc__)
     read.add_argument("--db", type=Path, required=True)
     read.add_argument("--port", type=int, required=True)
+    read.add_argument("--addresses", nargs=3, required=True, help="of the site, of the portal, of the public services")
     given = read.parse_args()
-    Application(given.db, given.port).serve_forever()
+    Application(given.db, given.port, frame.Outside(*given.addresses)).serve_forever()
 
 
 if __name__ == "__main__":

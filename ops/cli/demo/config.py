@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
-from ops.cli.demo import content, people
-from ops.cli.demo.layout import ALIAS, NAME, Demo
+import json
+from datetime import date, timedelta
+
+from ops.cli.demo import content, deadlines, frame, people
+from ops.cli.demo.layout import ALIAS, NAME, PORTAL, SERVICES, Demo
 from ops.model import nfc
 
 SITE = "demo"
 
 
-def write(demo: Demo) -> None:
+def write(demo: Demo, today: date) -> None:
     """Writes gaccong.toml and sites/xa-mau.toml."""
-    demo.config.write_text(nfc(_MAIN.format(page=demo.ports.page)), encoding="utf-8")
+    demo.config.write_text(nfc(_MAIN.format(page=demo.ports.page, root=demo.root)), encoding="utf-8")
     folder = demo.root / "sites"
     folder.mkdir(exist_ok=True)
-    (folder / "xa-mau.toml").write_text(nfc(_site(demo)), encoding="utf-8")
+    parts = (_site(demo), _monitoring(demo, today), _accounts(demo))
+    (folder / "xa-mau.toml").write_text(nfc("\n".join(parts)), encoding="utf-8")
 
 
 def _site(demo: Demo) -> str:
-    return _SITE.format(
+    return _SITE.format(site=SITE, title=content.TITLE, name=NAME, alias=ALIAS, url=demo.url, root=demo.root)
+
+
+def _monitoring(demo: Demo, today: date) -> str:
+    return _MONITORING.format(
         site=SITE,
-        title=content.TITLE,
-        expect=content.EXPECT,
-        name=NAME,
-        alias=ALIAS,
-        url=demo.url,
         root=demo.root,
         dns=demo.ports.dns,
+        expect=content.EXPECT,
+        name=NAME,
+        plain=demo.plain,
+        portal=PORTAL,
+        services=SERVICES,
+        emc=frame.EMC,
+        identity=content,
+        register=demo.register,
+        units=json.dumps(deadlines.UNITS, ensure_ascii=False),
+        members=json.dumps(deadlines.MEMBERS, ensure_ascii=False),
+        domain_until=(today + timedelta(days=300)).isoformat(),
+        hosting_until=(today + timedelta(days=200)).isoformat(),
+    )
+
+
+def _accounts(demo: Demo) -> str:
+    return _ACCOUNTS.format(
+        site=SITE,
+        root=demo.root,
         login=demo.login_url,
-        https=demo.ports.https,
         linux=people.LINUX,
         editors=people.EDITORS,
         control=people.CONTROL,
@@ -49,6 +70,12 @@ state = "state"
 [serve]
 # Trang xem tình hình và số đo cho Prometheus; chỉ mở trên máy này.
 listen = "127.0.0.1:{page}"
+
+# Báo tin khi có việc hỏng. Tệp bí mật giữ địa chỉ kênh (thư điện tử: mailtos://…, Telegram: tgram://…);
+# kênh của trang mẫu là một "điện thoại" nhỏ trên máy này, tin đến nằm trong thư mục dien-thoai/.
+[notify.channel.truc-ban]
+url = "file:{root}/secrets/truc-ban"
+at_risk = false                    # chỉ báo điều đã hỏng; bỏ dòng này thì báo cả điều sắp hỏng
 """
 
 _SITE = """# Một trang: xã Hoa Mai (xã không có thật). Mọi dữ liệu ở đây đều do máy bịa ra để thử.
@@ -111,15 +138,55 @@ schedule = "45 1 * * *"
 kind = "system"
 paths = ["{root}/nginx", "{root}/tls", "{root}/root/etc", "{root}/root/var/spool/cron"]
 packages = true
+"""
 
-# --- Theo dõi -----------------------------------------------------------------------------------
+_MONITORING = """# --- Theo dõi -----------------------------------------------------------------------------------
 [site.{site}.monitoring]
-nameservers = ["127.0.0.1:{dns}"]           # trang mẫu có máy chủ tên miền riêng; trang thật bỏ dòng này
+nameservers = ["127.0.0.1:{dns}", "[::1]:{dns}"]    # trang mẫu có máy chủ tên miền riêng; trang thật bỏ dòng này
 authority = "{root}/tls/ca.pem"             # chứng thư của trang mẫu do nó tự cấp; trang thật bỏ dòng này
 expect = "{expect}"                         # câu phải có trên trang chủ
-load_per_core = 16.0                        # máy thử thường bận; trang thật để mặc định
+timeout_seconds = 30                        # máy thử thường bận; trang thật để mặc định
+load_per_core = 16.0                        # như trên
 
-# --- Tài khoản ----------------------------------------------------------------------------------
+[site.{site}.monitoring.web]
+http = "{plain}"                            # vì cổng khác 80; trang thật bỏ dòng này
+required_links = ["{portal}"]               # trang chủ phải dẫn tới Cổng thông tin điện tử tỉnh
+public_services = ["{services}"]            # và tới Cổng dịch vụ công
+emc = "{emc}"                               # mã đo lường để thử; trang thật bỏ dòng này, gaccong tìm mã quốc gia
+source_notice = "{identity.SOURCE_NOTICE}"
+questions = "/hoi-dap/"
+feedback = "/gop-y/"
+response_seconds = 10.0                     # mục tiêu của trang; máy thử thường bận
+per_second = 50.0                           # hỏi nhanh vì trang ở ngay trên máy này; trang thật để mặc định (2)
+
+# Chân trang phải ghi đúng những chữ này (Nghị định 174/2026/NĐ-CP, khoản 1 Điều 93); ghi chức vụ, không ghi tên người.
+[site.{site}.monitoring.web.identity]
+body = "{identity.EXPECT}"
+parent = "{identity.PARENT}"
+address = "{identity.ADDRESS}"
+phone = "{identity.PHONE}"
+mail = "{identity.MAIL}"
+responsible = "{identity.RESPONSIBLE}"
+
+[site.{site}.monitoring.dns]
+pattern = ["{name}"]                        # tên miền mà quy chế ghi
+authoritative = ["127.0.0.1:{dns}", "[::1]:{dns}"]  # cổng khác 53; trang thật bỏ dòng này
+addresses = ["127.0.0.1", "::1"]            # tên miền trỏ đi nơi khác là bị chiếm
+
+[site.{site}.monitoring.renewal]
+domain_until = {domain_until}                   # ngày cuối của hợp đồng tên miền
+hosting_until = {hosting_until}                  # và của hợp đồng thuê máy chủ
+
+[site.{site}.monitoring.content]
+deadlines = "{register}"                    # sổ theo dõi hạn đăng tin, trả lời câu hỏi (CSV, mở bằng Excel được)
+units = {units}
+members = {members}
+
+[site.{site}.monitoring.host]
+processes = ["nginx"]                       # chương trình phải chạy; máy có systemd: services = ["nginx.service"]
+"""
+
+_ACCOUNTS = """# --- Tài khoản ----------------------------------------------------------------------------------
 [site.{site}.accounts]
 roster = "{root}/roster.csv"                # ai đang làm, từ ngày nào, đến ngày nào
 

@@ -13,8 +13,10 @@ TITLE = "Trang thông tin điện tử xã Hoa Mai"
 EXPECT = "Ủy ban nhân dân xã Hoa Mai"
 ADDRESS = "Số 1, đường Hoa Mai, xã Hoa Mai, tỉnh Mẫu (địa chỉ minh họa)"
 PHONE = "(0000) 000 001"
-MAIL = "vanthu@xamau.demo.test"
-RESPONSIBLE = "Trần Minh Họa, Trưởng Ban Biên tập (nhân vật minh họa)"
+MAIL = "vanthu@xahoamai.tinhmau.gov.vn"
+PARENT = f"Ủy ban nhân dân {PROVINCE}"
+RESPONSIBLE = "Trưởng Ban Biên tập"
+SOURCE_NOTICE = "Ghi rõ nguồn khi sử dụng lại thông tin từ trang này."
 
 NEWS: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -128,6 +130,7 @@ DOCUMENTS: tuple[tuple[str, str, str], ...] = (
     ("33/TB-UBND", "Thông báo", "Niêm yết hồ sơ đất đai của 5 hộ gia đình (số liệu minh họa)"),
     ("40/BC-UBND", "Báo cáo", "Kết quả giải quyết thủ tục hành chính quý"),
     ("41/BC-UBND", "Báo cáo", "Mức độ rủi ro an toàn thông tin của Trang thông tin điện tử"),
+    ("42/TB-UBND", "Thông báo", "Bảo trì, nâng cấp phần mềm của Trang thông tin điện tử"),
 )
 
 PROCEDURES: tuple[tuple[str, str, str, int, str, tuple[str, ...]], ...] = (
@@ -215,10 +218,10 @@ PROCEDURES: tuple[tuple[str, str, str, int, str, tuple[str, ...]], ...] = (
 
 CONTACTS: tuple[tuple[str, str, str], ...] = (
     ("Văn phòng HĐND và UBND", PHONE, MAIL),
-    ("Trung tâm Phục vụ hành chính công", "(0000) 000 002", "hcc@xamau.demo.test"),
-    ("Công an xã", "(0000) 000 003", "congan@xamau.demo.test"),
-    ("Trạm Y tế xã", "(0000) 000 004", "yte@xamau.demo.test"),
-    ("Ban Biên tập Trang thông tin điện tử", "(0000) 000 005", "banbientap@xamau.demo.test"),
+    ("Trung tâm Phục vụ hành chính công", "(0000) 000 002", "hcc@xahoamai.tinhmau.gov.vn"),
+    ("Công an xã", "(0000) 000 003", "congan@xahoamai.tinhmau.gov.vn"),
+    ("Trạm Y tế xã", "(0000) 000 004", "yte@xahoamai.tinhmau.gov.vn"),
+    ("Ban Biên tập Trang thông tin điện tử", "(0000) 000 005", "banbientap@xahoamai.tinhmau.gov.vn"),
 )
 
 ABOUT: tuple[tuple[str, str, tuple[str, ...]], ...] = (

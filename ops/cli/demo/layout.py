@@ -12,25 +12,32 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from ops.cli.demo.frame import Outside
 from ops.errors import UsageError
 from ops.model import say
 
-ZONE = "demo.test"
-NAME = "xamau.demo.test"
-ALIAS = "www.xamau.demo.test"
+ZONE = "tinhmau.gov.vn"
+"""An invented province's zone. Only the demo's own name server holds it, and nothing of the demo asks another one."""
+NAME = f"xahoamai.{ZONE}"
+ALIAS = f"www.{NAME}"
 NAMES = (NAME, ALIAS)
+PORTAL = ZONE
+SERVICES = f"dichvucong.{ZONE}"
+NEIGHBOURS = (PORTAL, SERVICES)
+"""The province's portal and its public services: the commune's page must link to both, so that both must answer."""
 MARK = "demo.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One port for each listener, all on loopback. https and http on both families, dns over UDP and TCP."""
+    """One port for each listener, all on loopback. https, http and dns on both families, dns over UDP and TCP."""
 
     https: int
     http: int
     app: int
     dns: int
     page: int
+    phone: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,16 @@ class Demo:
     def url(self) -> str:
         """The front page as the public would name it."""
         return f"https://{NAME}:{self.ports.https}/"
+
+    @property
+    def plain(self) -> str:
+        """The same front page over plain http: leads to https."""
+        return f"http://{NAME}:{self.ports.http}/"
+
+    @property
+    def outside(self) -> Outside:
+        """The addresses that the pages name."""
+        return Outside(self.url, f"https://{PORTAL}:{self.ports.https}/", f"https://{SERVICES}:{self.ports.https}/")
 
     @property
     def near(self) -> str:
@@ -106,6 +123,16 @@ class Demo:
         return self.root / "roster.csv"
 
     @property
+    def register(self) -> Path:
+        """The register of what is due (monitoring/register.py)."""
+        return self.root / "so-theo-doi.csv"
+
+    @property
+    def letters(self) -> Path:
+        """What the phone of whoever is on call has received, one file for each letter."""
+        return self.root / "dien-thoai"
+
+    @property
     def state(self) -> Path:
         """gaccong's own state: ledger, database, key."""
         return self.root / "state"
@@ -117,22 +144,22 @@ class Demo:
 
     @property
     def logs(self) -> Path:
-        """What the three services say."""
+        """What the services say."""
         return self.root / "logs"
 
     @property
     def run(self) -> Path:
-        """Process files of the three services, and nginx' temporary folders."""
+        """Process files of the services, and nginx' temporary folders."""
         return self.root / "run"
 
 
 def load(root: Path) -> Demo | None:
-    """The demo site in `root`, or None when there is none."""
+    """The demo site in `root`, or None when there is none. A port that an older version did not know is 0."""
     mark = root.absolute() / MARK
     try:
         kept = json.loads(mark.read_text())["ports"]
-        return Demo(root.absolute(), Ports(**{field.name: int(kept[field.name]) for field in fields(Ports)}))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Demo(root.absolute(), Ports(**{field.name: int(kept.get(field.name, 0)) for field in fields(Ports)}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -1,37 +1,23 @@
-"""Writes the static pages of the invented commune: some fifty HTML pages, a sitemap, an RSS feed, all UTF-8 in NFC."""
+"""Writes the static pages of the invented commune: some fifty HTML pages, a sitemap, an RSS feed, all UTF-8 in NFC.
+
+A page that people read (news, document, procedure) has two companions: `in.html` to print, `bai.txt` to keep.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from email.utils import format_datetime
 from html import escape
 from pathlib import Path
 
-from ops.cli.demo import content
+from monitoring.workdays import calendar
+from ops.cli.demo import content, frame
+from ops.cli.demo.frame import Page
 from ops.model import nfc
 from ops.moment import LOCAL
-
-SECTIONS = (
-    ("gioi-thieu/", "Giới thiệu"),
-    ("tin-tuc/", "Tin tức"),
-    ("van-ban/", "Văn bản"),
-    ("thu-tuc/", "Thủ tục hành chính"),
-    ("lien-he/", "Liên hệ"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page: path below the root ("tin-tuc/x/" means its index.html), title, HTML body, day of publication."""
-
-    path: str
-    title: str
-    body: str
-    day: date
 
 
 def slug_of(text: str) -> str:
@@ -46,22 +32,32 @@ def day_text(day: date) -> str:
 
 
 def news_day(today: date, number: int) -> date:
-    """The day of the `number`-th newest article: a few days apart, the newest yesterday."""
-    return today - timedelta(days=1 + 4 * number)
+    """The day of the `number`-th newest article: the newest today, then one on each working day before."""
+    return calendar().before(today, number) if number else today
 
 
-def write(folder: Path, base: str, today: date) -> list[Page]:
-    """Writes everything below `folder`; `base` is the site's URL with a trailing slash. Returns the pages."""
+def document_day(today: date, number: int) -> date:
+    """The day of the `number`-th newest document: the newest two working days ago, then one every nine."""
+    return calendar().before(today, 2 + 9 * number)
+
+
+def write(folder: Path, site: frame.Outside, today: date) -> list[Page]:
+    """Writes everything below `folder`. Returns the pages."""
     pages = list(_pages(today))
+    base = site.base
     for page in pages:
-        target = folder / page.path / "index.html" if page.path.endswith("/") or not page.path else folder / page.path
-        _put(target, _document(page))
-    _put(folder / "404.html", _document(Page("404.html", "Không tìm thấy trang", _missing(), today)))
-    _put(folder / "css" / "site.css", _CSS)
-    robots = ("User-agent: *", "Disallow: /dang-nhap", "Disallow: /quan-tri/", f"Sitemap: {base}sitemap.xml", "")
-    _put(folder / "robots.txt", "\n".join(robots))
+        place = folder / page.path
+        _put(place / "index.html", frame.document(page, site))
+        if page.kept:
+            _put(place / "in.html", frame.sheet(page, site))
+            _put(place / "bai.txt", frame.plain(page, site))
+    _put(folder / "404.html", frame.document(Page("", "Không tìm thấy trang", _missing(), today), site))
+    for name, text in frame.FILES.items():
+        _put(folder / name, text)
+    closed = [f"Disallow: {path}" for path in ("/dang-nhap", "/quan-tri/", "/tim-kiem")]
+    _put(folder / "robots.txt", "\n".join(["User-agent: *", *closed, f"Sitemap: {base}sitemap.xml", ""]))
     _put(folder / "sitemap.xml", _sitemap(pages, base))
-    _put(folder / "rss.xml", _rss(pages, base))
+    _put(folder / "rss.xml", _rss(pages, base, today))
     return pages
 
 
@@ -72,7 +68,7 @@ def _put(path: Path, text: str) -> None:
 
 def _pages(today: date) -> Iterator[Page]:
     news = [
-        Page(f"tin-tuc/{slug}/", title, _article(first, second, news_day(today, number)), news_day(today, number))
+        Page(f"tin-tuc/{slug}/", title, _article(first, second, news_day(today, number)), news_day(today, number), True)
         for number, (slug, title, first, second) in enumerate(content.NEWS)
     ]
     documents = list(_documents(today))
@@ -82,16 +78,18 @@ def _pages(today: date) -> Iterator[Page]:
         for slug, title, texts in content.ABOUT
     ]
     yield Page("", content.TITLE, _front(news, documents, procedures), today)
-    for pages, (path, title) in zip((about, news, documents, procedures), SECTIONS, strict=False):
+    for pages, (path, title) in zip((about, news, documents, procedures), frame.SECTIONS, strict=False):
         yield Page(path, title, _list(pages), max(page.day for page in pages))
         yield from pages
+    yield Page("hoi-dap/", "Hỏi đáp", _letter("hỏi đáp", _QUESTIONS), today)
+    yield Page("gop-y/", "Góp ý, phản ánh", _letter("góp ý", _OPINIONS), today)
     yield Page("lien-he/", "Liên hệ", _contacts(), today)
     yield Page("so-do-trang/", "Sơ đồ trang", _list([*about, *news, *documents, *procedures]), today)
 
 
 def _article(first: str, second: str, day: date) -> str:
     return (
-        f'<p class="day"><time datetime="{day.isoformat()}">{day_text(day)}</time></p>\n'
+        f'<p class="day"><time itemprop="datePublished" datetime="{day.isoformat()}">{day_text(day)}</time></p>\n'
         f"<p><strong>{escape(first)}</strong></p>\n<p>{escape(second)}</p>\n"
         f"<p>Mọi ý kiến của người dân xin gửi về {escape(content.EXPECT)} qua mục "
         '<a href="/lien-he/">Liên hệ</a>.</p>\n<p class="source">Nguồn: Ban Biên tập</p>\n'
@@ -100,7 +98,7 @@ def _article(first: str, second: str, day: date) -> str:
 
 def _documents(today: date) -> Iterator[Page]:
     for order, (number, kind, subject) in enumerate(content.DOCUMENTS):
-        day = today - timedelta(days=200 - 15 * order)
+        day = document_day(today, len(content.DOCUMENTS) - 1 - order)
         rows = (
             ("Số, ký hiệu", number),
             ("Loại văn bản", kind),
@@ -111,7 +109,7 @@ def _documents(today: date) -> Iterator[Page]:
         )
         matter = escape(subject[0].lower() + subject[1:])
         body = _table(rows) + f"<p>Căn cứ chức năng, nhiệm vụ được giao; {matter}.</p>\n"
-        yield Page(f"van-ban/{slug_of(number)}/", f"{kind} số {number}: {subject}", body, day)
+        yield Page(f"van-ban/{slug_of(number)}/", f"{kind} số {number}: {subject}", body, day, True)
 
 
 def _procedures(today: date) -> Iterator[Page]:
@@ -124,7 +122,7 @@ def _procedures(today: date) -> Iterator[Page]:
         )
         listed = "".join(f"<li>{escape(paper)}</li>\n" for paper in papers)
         body = _table(rows) + f"<h2>Thành phần hồ sơ</h2>\n<ul>\n{listed}</ul>\n"
-        yield Page(f"thu-tuc/{slug}/", name, body, today - timedelta(days=60))
+        yield Page(f"thu-tuc/{slug}/", name, body, today - timedelta(days=60), True)
 
 
 def _table(rows: tuple[tuple[str, str], ...]) -> str:
@@ -155,39 +153,28 @@ def _contacts() -> str:
     return f"<p>{escape(content.ADDRESS)}</p>\n<table>\n{head}\n{rows}</table>\n"
 
 
+def _letter(kind: str, told: str) -> str:
+    """A page with a form that is sent to the application, which keeps it."""
+    return f"""<p>{told}</p>
+<form method="post" action="/gui">
+<input type="hidden" name="kind" value="{kind}">
+<label>Họ và tên <input name="name" type="text" maxlength="100" autocomplete="name" required></label>
+<label>Thư điện tử để nhận trả lời <input name="mail" type="email" maxlength="200" autocomplete="email" required></label>
+<label>Nội dung <textarea name="text" rows="6" maxlength="4000" required></textarea></label>
+<button>Gửi</button></form>
+<p>Hoặc gửi thư tới <a href="mailto:{content.MAIL}">{content.MAIL}</a>.</p>
+"""
+
+
+_QUESTIONS = (
+    "Mời người dân gửi câu hỏi về chủ trương, chính sách và thủ tục. Câu hỏi được trả lời chậm nhất sau 15 ngày làm việc. "
+    "Đơn khiếu nại, tố cáo gửi trực tiếp tới Trụ sở tiếp công dân, không gửi qua mục này."
+)
+_OPINIONS = "Mời người dân góp ý về chất lượng của trang, phản ánh thông tin sai hoặc liên kết hỏng."
+
+
 def _missing() -> str:
     return '<p>Trang này không có hoặc đã được chuyển. Mời quý bạn đọc về <a href="/">trang chủ</a>.</p>\n'
-
-
-def _document(page: Page) -> str:
-    links = "".join(f'<li><a href="/{path}">{title}</a></li>' for path, title in (("", "Trang chủ"), *SECTIONS))
-    title = page.title if page.title == content.TITLE else f"{page.title} - {content.TITLE}"
-    return f"""<!DOCTYPE html>
-<html lang="vi">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="description" content="{escape(page.title)}">
-<title>{escape(title)}</title>
-<link rel="stylesheet" href="/css/site.css">
-<link rel="alternate" type="application/rss+xml" title="{content.TITLE}" href="/rss.xml">
-</head>
-<body>
-<header><p class="upper">{escape(content.PROVINCE.upper())}</p><p class="name">{escape(content.TITLE)}</p>
-<nav aria-label="Chính"><ul>{links}</ul></nav></header>
-<main>
-<h1>{escape(page.title)}</h1>
-{page.body}</main>
-<footer>
-<p><strong>{escape(content.TITLE)}</strong></p>
-<p>Cơ quan chủ quản: {escape(content.EXPECT)}, {content.PROVINCE}</p>
-<p>Chịu trách nhiệm: {escape(content.RESPONSIBLE)}</p>
-<p>Địa chỉ: {escape(content.ADDRESS)}. Điện thoại: {content.PHONE}. Thư điện tử: {content.MAIL}</p>
-<p>Ghi rõ nguồn khi phát hành lại thông tin từ trang này.</p>
-</footer>
-</body>
-</html>
-"""
 
 
 def _sitemap(pages: list[Page], base: str) -> str:
@@ -198,10 +185,10 @@ def _sitemap(pages: list[Page], base: str) -> str:
     return f"{head}{rows}</urlset>\n"
 
 
-def _rss(pages: list[Page], base: str) -> str:
+def _rss(pages: list[Page], base: str, today: date) -> str:
     items = "".join(
         f"<item><title>{escape(page.title)}</title><link>{escape(base + page.path)}</link>"
-        f"<guid>{escape(base + page.path)}</guid><pubDate>{_rss_day(page.day)}</pubDate></item>\n"
+        f"<guid>{escape(base + page.path)}</guid><pubDate>{_rss_day(page.day, today)}</pubDate></item>\n"
         for page in pages
         if page.path.startswith("tin-tuc/") and page.path != "tin-tuc/"
     )
@@ -212,19 +199,6 @@ def _rss(pages: list[Page], base: str) -> str:
     )
 
 
-def _rss_day(day: date) -> str:
-    return format_datetime(datetime.combine(day, time(8), LOCAL).astimezone(UTC))
-
-
-_CSS = """body{margin:0;font-family:"Liberation Sans",Arial,sans-serif;line-height:1.55;color:#1b1b1b;background:#fff}
-header,footer{background:#7a1212;color:#fff;padding:1rem}
-header a,footer a{color:#fff}
-.upper{margin:0;font-size:.9rem}.name{margin:.2rem 0;font-size:1.4rem;font-weight:bold}
-nav ul{display:flex;flex-wrap:wrap;gap:1rem;list-style:none;padding:0;margin:.6rem 0 0}
-main{max-width:60rem;margin:0 auto;padding:1rem}
-h1{font-size:1.5rem;color:#7a1212}h2{font-size:1.2rem}
-table{border-collapse:collapse;width:100%}th,td{border:1px solid #bbb;padding:.4rem;text-align:left;vertical-align:top}
-.day{color:#555;font-size:.9rem}.source{text-align:right;font-style:italic}
-footer p{margin:.2rem 0;font-size:.9rem}
-label{display:block;margin:.6rem 0}input,button{font:inherit;padding:.4rem}
-"""
+def _rss_day(day: date, today: date) -> str:
+    """Eight in the morning; today's at midnight, for it may be earlier than eight, and nothing comes from the future."""
+    return format_datetime(datetime.combine(day, time(8 if day < today else 0), LOCAL).astimezone(UTC))

@@ -168,6 +168,10 @@ CREATE TABLE articles (
     slug TEXT PRIMARY KEY, title TEXT NOT NULL, lead TEXT NOT NULL, published TEXT NOT NULL,
     author TEXT NOT NULL REFERENCES editors (login)
 );
+CREATE TABLE letters (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, mail TEXT NOT NULL, text TEXT NOT NULL,
+    received TEXT NOT NULL
+);
 """
 _SYSTEM_PASSWD = (
     "root:x:0:0:root:/root:/bin/bash",

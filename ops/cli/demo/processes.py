@@ -1,4 +1,4 @@
-"""Starts and stops the demo's three services: web server, application, name server.
+"""Starts and stops the demo's services: web server, application, name server, and the phone that takes the notices.
 
 Each runs in a process group of its own with a process file (id and start time), so that a stranger that was given the
 same id later is never ended. A service counts as started when it has answered a question in its own protocol.
@@ -44,14 +44,22 @@ class Service:
 
 
 def services(demo: Demo) -> tuple[Service, ...]:
-    """The three services in the order in which they start."""
+    """The services in the order in which they start."""
     module = (sys.executable, "-I", "-m")
     return (
         Service("nameserver", (*module, "ops.cli.demo.nameserver", "--port", str(demo.ports.dns)), _name_known),
         Service(
             "app",
-            (*module, "ops.cli.demo.app", "--db", str(demo.database), "--port", str(demo.ports.app)),
+            (
+                *(*module, "ops.cli.demo.app", "--db", str(demo.database), "--port", str(demo.ports.app)),
+                *("--addresses", demo.outside.base, demo.outside.portal, demo.outside.services),
+            ),
             _form_shown,
+        ),
+        Service(
+            "phone",
+            (*module, "ops.cli.demo.phone", "--port", str(demo.ports.phone), "--folder", str(demo.letters)),
+            _phone_there,
         ),
         Service("nginx", nginx.argv(demo), _page_shown),
     )
@@ -74,7 +82,7 @@ def start(demo: Demo) -> None:
 
 
 def stop(demo: Demo) -> None:
-    """Ends the three services, by the ids that they were started with; what does not run is no error."""
+    """Ends the services, by the ids that they were started with; what does not run is no error."""
     for service in reversed(services(demo)):
         _end(demo, service.name)
 
@@ -197,11 +205,19 @@ def _page_shown(demo: Demo) -> bool:
 
 
 def _form_shown(demo: Demo) -> bool:
+    return _answers(demo.ports.app, "/dang-nhap")
+
+
+def _phone_there(demo: Demo) -> bool:
+    return _answers(demo.ports.phone, "/")
+
+
+def _answers(port: int, path: str) -> bool:
     import http.client
 
-    connection = http.client.HTTPConnection("127.0.0.1", demo.ports.app, timeout=2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/dang-nhap")
+        connection.request("GET", path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

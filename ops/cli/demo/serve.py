@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import astuple
 from pathlib import Path
 
 from ops.cli.demo import layout, processes
@@ -26,7 +27,7 @@ def main() -> int:
             processes.stop(demo)
         return 0
     try:
-        demo = demo or make_demo(given.root)
+        demo = demo if demo and all(astuple(demo.ports)) else make_demo(given.root)  # an older one lacks a port
         processes.start(demo)
     except GaccongError as error:
         print(error.explain("vi"), file=sys.stderr)

@@ -5,16 +5,32 @@ from __future__ import annotations
 import secrets
 import shutil
 from contextlib import suppress
+from dataclasses import astuple
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ops.cli.demo import config, layout, nginx, pages, people, processes, tls
+from ops.cli.demo import config, deadlines, layout, nginx, pages, people, processes, search, tls
 from ops.cli.demo.layout import Demo, Ports
 from ops.errors import UsageError
 from ops.model import say
 from ops.moment import local_day
 
-FRESH = ("www", "nginx", "data", "root", "logs", "run", "state", "repo", "sites", "reports", "book", "home")
+FRESH = (
+    "www",
+    "nginx",
+    "data",
+    "root",
+    "logs",
+    "run",
+    "state",
+    "repo",
+    "repo-2",
+    "sites",
+    "reports",
+    "book",
+    "home",
+    "dien-thoai",
+)
 """What is removed when the site is made anew (with what a restore set aside); certificates, keys and the backup
 password stay."""
 
@@ -37,14 +53,17 @@ def make_demo(root: Path, today: date | None = None) -> Demo:
     layout.save(demo)
     today = today or local_day(datetime.now(UTC))
     tls.ensure(demo)
-    pages.write(demo.www, demo.url, today)
+    written = pages.write(demo.www, demo.outside, today)
     _readable(demo.www)
     nginx.write(demo)
     for name in ("restic", "restic-2"):
         if not (demo.secrets / name).exists():
             tls.private(demo.secrets / name, secrets.token_urlsafe(32).encode() + b"\n")
+    tls.private(demo.secrets / "truc-ban", f"json://127.0.0.1:{demo.ports.phone}/\n".encode())
     people.write(demo, today)
-    config.write(demo)
+    search.write(demo.database, written)
+    deadlines.write(demo, today)
+    config.write(demo, today)
     return demo
 
 
@@ -64,9 +83,9 @@ def _refuse_unfit(root: Path) -> None:
 def _ports(known: Demo | None) -> Ports:
     """The remembered ports if all are still free, otherwise new ones."""
     if known:
-        kept = known.ports
-        if all(layout.is_free(port) for port in (kept.https, kept.http, kept.app, kept.dns, kept.page)):
-            return kept
+        kept = astuple(known.ports)
+        if all(port and layout.is_free(port) for port in kept):
+            return known.ports
     return layout.free_ports()
 
 

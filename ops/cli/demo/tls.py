@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ops.cli.demo.layout import NAMES, Demo
+from ops.cli.demo.layout import NAMES, NEIGHBOURS, Demo
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SERVER_DAYS = 90
 AUTHORITY_DAYS = 3650
 RENEW_DAYS = 30
+HOSTS = (*NAMES, *NEIGHBOURS, "localhost")
 
 
 def ensure(demo: Demo) -> None:
@@ -26,18 +27,23 @@ def ensure(demo: Demo) -> None:
     if not _good(demo.authority, authority_key):
         _authority(demo.authority, authority_key)
         (demo.tls / "server.pem").unlink(missing_ok=True)
-    if not _good(demo.tls / "server.pem", demo.tls / "server.key"):
+    if not _good(demo.tls / "server.pem", demo.tls / "server.key", HOSTS):
         _server(demo, authority_key)
 
 
-def _good(certificate: Path, key: Path) -> bool:
+def _good(certificate: Path, key: Path, hosts: tuple[str, ...] = ()) -> bool:
+    """Whether both are there, it is good for long enough, and for all these hosts: names change from version to version."""
     from cryptography import x509
 
     if not (certificate.exists() and key.exists()):
         return False
     try:
         read = x509.load_pem_x509_certificate(certificate.read_bytes())
-    except ValueError:
+        if hosts:
+            names = read.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            if not set(hosts) <= set(names.get_values_for_type(x509.DNSName)):
+                return False
+    except (ValueError, x509.ExtensionNotFound):
         return False
     return read.not_valid_after_utc - datetime.now(UTC) > timedelta(days=RENEW_DAYS)
 
@@ -79,7 +85,7 @@ def _server(demo: Demo, authority_key: Path) -> None:
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
         raise TypeError("the demo authority's key is not an elliptic curve key")
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in (*NAMES, "localhost")]
+    names: list[x509.GeneralName] = [x509.DNSName(name) for name in HOSTS]
     names += [x509.IPAddress(ip_address(address)) for address in ("127.0.0.1", "::1")]
     builder = (
         _builder(_name(NAMES[0]), authority.subject, key, SERVER_DAYS)
