@@ -18,6 +18,7 @@ import typer
 from ops.cli.session import MARK, STYLE, Session, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text as Line
 
     from monitoring.page.board import Fleet
@@ -176,19 +177,20 @@ def _live(session: Session, screen: Screen, every: float) -> None:
     console = Console(highlight=False)
     with _keys() as wait, Live(console=console, screen=True, auto_refresh=False, transient=True) as live:
         while True:
-            width, height = console.size
-            live.update(_fitting(screen.read(width)[1], width, height, session.lang), refresh=True)
+            width = console.size.width
+            live.update(_fitting(screen.read(width)[1], console, session.lang), refresh=True)
             if wait(every):
                 return
 
 
-def _fitting(lines: "list[Line]", width: int, height: int, lang: str) -> Any:
-    """What fits the window, and how many lines do not."""
+def _fitting(lines: "list[Line]", console: "Console", lang: str) -> Any:
+    """What fits the window, and how many lines do not. Lines are broken between words, so they are broken to be counted."""
     from rich.console import Group
 
+    width, height = console.size
     used, shown = 0, []
     for number, line in enumerate(lines):
-        rows = max(1, -(-line.cell_len // max(1, width)))
+        rows = max(1, len(line.wrap(console, max(1, width))))
         if used + rows > height - 2:
             words = {"vi": f"… còn {len(lines) - number} dòng; mở cửa sổ lớn hơn, hoặc: gaccong status",
                      "en": f"… {len(lines) - number} more lines; a larger window, or: gaccong status"}[lang]

@@ -46,6 +46,11 @@ def argv(config: Path, *words: str) -> list[str]:
     return [str(GACCONG), "--config", str(config), "watch", *words]
 
 
+def _without_size() -> dict[str, str]:
+    """The environment without a size that another terminal had: it would go before this one's own."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """A real pseudo-terminal with the command in it."""
 
@@ -55,7 +60,7 @@ class Terminal:
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen(argv(config, *words), stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-                                        env={**os.environ, "TERM": "xterm-256color"})
+                                        env={**_without_size(), "TERM": "xterm-256color"})
         self.seen = b""
 
     def until(self, words: str, seconds: float = 30) -> str:
