@@ -83,7 +83,12 @@ def _one(
     path = _written(found["loc"], lines, prefix, found["type"])
     key = ".".join(str(part) for part in path)
     context = {name: value for name, value in found.get("ctx", {}).items() if name != "error"}
-    if found["type"] == "gaccong":
+    if found["type"] == "string_pattern_mismatch" and str(context.get("pattern", "")).startswith("^https?://"):
+        what = say(
+            "phải bắt đầu bằng https:// hay http://, không có dấu cách",
+            "must begin with https:// or http://, no blanks",
+        )
+    elif found["type"] == "gaccong":
         what = Text(str(context["vi"]), str(context["en"]))
     elif found["type"] in _SAYINGS:
         vi, en = _SAYINGS[found["type"]]

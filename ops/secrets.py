@@ -164,5 +164,10 @@ def _unreadable(reference: str, why: str) -> SecretError:
             reference=reference,
             why=why,
         ),
-        say("kiểm tra tham chiếu trong cấu hình", "check the reference in the configuration"),
+        say(
+            "kiểm tra tham chiếu trong cấu hình. Tệp đã mất: chép lại từ nơi cất (phong bì); đừng tạo mật khẩu kho mới, nó không mở "
+            "được kho cũ",
+            "check the reference in the configuration. If its file is lost: bring it back from where it is kept safe; do not make"
+            " a new password for a repository, it does not open the old one",
+        ),
     )

@@ -94,8 +94,13 @@ def packages(pending: Mapping[str, bool], oldest: float, age: float | None, days
     if not secure:
         words = say("không có bản vá bảo mật nào đang chờ ({c} bản cập nhật khác)", "no security update waits ({c} other updates)", c=len(pending))
         return Finding("packages", Verdict.MET, words, figures, facts)
-    words = say("{c} bản vá bảo mật đang chờ: {n}", "{c} security updates wait: {n}", c=len(secure), n=", ".join(secure[:5]))
-    verdict = Verdict.AT_RISK if oldest > days else Verdict.MET
+    late = oldest > days
+    verdict = Verdict.AT_RISK if late else Verdict.MET
+    term = say("quá hạn {d} ngày", "past the {d} days allowed", d=f"{days:g}") if late else \
+        say("còn trong hạn {d} ngày", "within the {d} days allowed", d=f"{days:g}")
+    words = say("{c} bản vá bảo mật đang chờ, {t_vi} (lâu nhất {o} ngày): {n}",
+                "{c} security updates wait, {t_en} (the oldest for {o} days): {n}", c=len(secure), t_vi=term.vi, t_en=term.en,
+                o=round(oldest), n=", ".join(secure[:5]))
     return Finding("packages", verdict, words, figures, facts, "apt-get upgrade")
 
 

@@ -66,10 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(words: list[str], lang: str) -> int:
     import typer
 
+    from ops.cli import placeholder
     from ops.cli.app import build
     from ops.errors import GaccongError
 
     try:
+        placeholder.refuse(words)
         code = build(lang)(words, standalone_mode=False, prog_name="gaccong")
     except typer.Exit as error:
         return int(error.exit_code)
@@ -89,9 +91,10 @@ def _run(words: list[str], lang: str) -> int:
 def _told(text: str, words: list[str]) -> None:
     """An error on stderr, safe for the terminal; the commands in it can be pasted as they stand."""
     from ops.cli.paste import configured, pasted
+    from ops.cli.placeholder import filled
     from ops.cli.session import printable
 
-    print(printable(pasted(text, configured(words))), file=sys.stderr)
+    print(printable(pasted(filled(text, language(words)), configured(words))), file=sys.stderr)
 
 
 def usage(error: Any, lang: str) -> str:

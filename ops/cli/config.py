@@ -23,12 +23,21 @@ def add(app: typer.Typer, lang: str) -> None:
         help="Đọc cấu hình và báo mọi lỗi cùng lúc." if vi else "Reads the configuration, tells every mistake at once."
     )
     def check(ctx: typer.Context) -> None:
+        from ops.cli.secret_files import missing_secrets
         from ops.model import say
 
         session: Session = ctx.obj
         config = session.config
+        missing = missing_secrets(config)
         if session.json:
-            session.document({"ok": True, "path": str(config.path), "sites": list(config.sites)})
+            session.document(
+                {
+                    "ok": True,
+                    "path": str(config.path),
+                    "sites": list(config.sites),
+                    "missing_secrets": [str(path) for path in missing],
+                }
+            )
         session.say(
             say(
                 "✓ {p}: {n} trang: {all}",
@@ -38,3 +47,11 @@ def add(app: typer.Typer, lang: str) -> None:
                 all=", ".join(config.sites),
             )
         )
+        for path in missing:
+            session.tell(
+                say(
+                    "! thiếu tệp bí mật {p}: gaccong doctor nói cách khắc phục",
+                    "! secret file {p} is missing: gaccong doctor tells the mend",
+                    p=path,
+                )
+            )

@@ -4,14 +4,19 @@ import os
 import shutil
 import socket
 import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ops.cli.secret_files import copied, missing_file
 from ops.cli.session import STYLE, Session, exit_code
 from ops.model import Text, Verdict, say
+
+if TYPE_CHECKING:
+    from ops.model import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ def add(app: typer.Typer, lang: str) -> None:
     )
     def doctor(ctx: typer.Context) -> None:
         session: Session = ctx.obj
-        found = [*_programs(), *_network(), *_configuration(session)]
+        found = [*_programs(session), *_network(), *_configuration(session)]
         if session.json:
             session.document(
                 {
@@ -62,7 +67,7 @@ def add(app: typer.Typer, lang: str) -> None:
         raise typer.Exit(exit_code([one.verdict for one in found]))
 
 
-def _programs() -> list[Diagnosis]:
+def _programs(session: Session) -> list[Diagnosis]:
     """Outside programs: what needs them, and the package."""
     from ops.run import _path
 
@@ -85,13 +90,38 @@ def _programs() -> list[Diagnosis]:
                 )
             )
         elif tool == "restic":
-            found.append(_restic(path))
+            found.append(_restic(path, session))
         else:
             found.append(Diagnosis(tool, Verdict.MET, say("{p}", "{p}", p=path)))
     return found
 
 
-def _restic(path: str) -> Diagnosis:
+def _newer(session: Session) -> Text:
+    """How to come to a newer restic: the command, the very line and where it goes, and what it does to approvals."""
+    from ops.errors import GaccongError
+
+    program = Path(sys.prefix) / "bin" / "restic-newer"
+    try:
+        sites = [site for site in session.sites() if site.settings.get("backup") is not None]
+    except GaccongError:
+        sites = []
+    name = sites[0].id if len(sites) == 1 else "TRANG" if session.lang == "vi" else "SITE"
+    sets = sorted(sites[0].settings["backup"].set) if len(sites) == 1 else ["user"]
+    plans = "\n".join(f"gaccong plan backup.run set={one} --site {name}" for one in sets)
+    return say(
+        'nên có 0.17.1 trở lên{v}; dưới [site.{s}.backup] thêm dòng:\nrestic = "{p}"\nĐổi chương trình là đổi digest của kế hoạch: '
+        "duyệt thường xuyên cũ hết hiệu lực, duyệt lại:\n{plans}\nrồi: gaccong apply DIGEST --standing --by HỌ-TÊN",
+        '0.17.1 or newer is better{e}; below [site.{s}.backup] add the line:\nrestic = "{p}"\nAnother program changes the '
+        "plan's digest, and ends standing approvals; give them again:\n{plans}\nthen: gaccong apply DIGEST --standing --by NAME",
+        v=": đã có sẵn" if program.exists() else ": ./setup restic",
+        e=": it is here" if program.exists() else ": ./setup restic",
+        s=name,
+        p=program,
+        plans=plans,
+    )
+
+
+def _restic(path: str, session: Session) -> Diagnosis:
     from ops.run import Command, Here
 
     said = Here().run(Command((path, "version"), timeout=10)).text.split()
@@ -110,10 +140,7 @@ def _restic(path: str) -> Diagnosis:
                 "copy it may say nothing (gaccong reads back and compares every file)",
                 v=" ".join(said[:2]),
             ),
-            say(
-                "nên có 0.17.1 trở lên: ./setup restic, rồi đặt khóa `restic` của [site.….backup]",
-                "0.17.1 or newer is better: ./setup restic, then set key `restic` of [site.….backup]",
-            ),
+            _newer(session),
         )
     return Diagnosis(path, Verdict.MET, state)
 
@@ -129,14 +156,23 @@ def _sources(session: Session) -> list[Diagnosis]:
             continue
         if backup.restic != "restic":
             path = shutil.which(backup.restic, path=_path())
-            found[backup.restic] = _restic(path) if path else _absent(Path(backup.restic), say("./setup restic", "./setup restic"))
+            found[backup.restic] = (
+                _restic(path, session)
+                if path
+                else _absent(Path(backup.restic), say("./setup restic", "./setup restic"))
+            )
         for source in (source for one in backup.set.values() for source in one.source):
             for program, package in source.programs:
                 if shutil.which(program, path=_path()) is None:
                     found[program] = Diagnosis(
                         program,
                         Verdict.AT_RISK,
-                        say("thiếu; nguồn {k} của {s} cần", "missing; source {k} of {s} needs it", k=source.kind, s=site.id),
+                        say(
+                            "thiếu; nguồn {k} của {s} cần",
+                            "missing; source {k} of {s} needs it",
+                            k=source.kind,
+                            s=site.id,
+                        ),
                         say("apt-get install {p}", "apt-get install {p}", p=package),
                     )
     return list(found.values())
@@ -269,9 +305,7 @@ def _inside(session: Session) -> list[Diagnosis]:
     for site in session.sites():
         backup, accounts = site.settings.get("backup"), site.settings.get("accounts")
         if backup is not None:
-            secret = Path(backup.password.removeprefix("file:"))
-            if backup.password.startswith("file:") and not secret.exists():
-                found.append(_absent(secret, say("tạo mật khẩu, chmod 600", "make a password, chmod 600")))
+            found += _places(session, site)
             for path in {path for one in backup.set.values() for path in one.live()}:
                 if not path.exists():
                     found.append(_absent(path, say("sửa nguồn sao lưu", "mend the backup's source")))
@@ -280,16 +314,60 @@ def _inside(session: Session) -> list[Diagnosis]:
     return found
 
 
+def _places(session: Session, site: "Site") -> list[Diagnosis]:
+    """Each place of copies: its secrets, and the first repository itself where the ledger knows copies."""
+    found = []
+    known = copied(session, site)
+    for where in site.settings["backup"].places().values():
+        if missing := missing_file(where.password):
+            mend = say("tạo mật khẩu, chmod 600", "make a password, chmod 600")
+            found.append(_absent(missing, _BRING_BACK if known else mend))
+        if where.login and (missing := missing_file(where.login)):
+            found.append(
+                _absent(
+                    missing,
+                    say("viết tên:mật-khẩu vào một dòng, chmod 600", "write name:password on a line, chmod 600"),
+                )
+            )
+    first = Path(site.settings["backup"].repository)
+    if known and first.is_absolute() and not (first / "config").exists():
+        from backup.trouble import lost
+
+        trouble = lost(str(first))
+        found.append(Diagnosis(str(first), Verdict.BROKEN, trouble.what, trouble.mend))
+    return found
+
+
+_BRING_BACK = say(
+    "chép lại mật khẩu từ nơi cất (phong bì), chmod 600; ĐỪNG tạo mới: mật khẩu mới không mở được kho",
+    "bring the password back from where it is kept safe, chmod 600; do NOT make a new one: it would not open the repository",
+)
+
+
 def _absent(path: Path, mend: Text) -> Diagnosis:
     return Diagnosis(str(path), Verdict.BROKEN, say("không có", "does not exist"), mend)
 
 
 def _roster(accounts: Any) -> list[Diagnosis]:
-    from accounts.people import read_roster
+    from accounts.people import RosterError, read_roster
     from ops.errors import GaccongError
 
     try:
         read_roster(accounts.roster, tuple(accounts.system))
+    except RosterError as error:
+        if [one.what.en for one in error.mistakes] == ["the roster names nobody"]:  # as `init` writes it: not begun
+            mend = say(
+                "thêm mỗi người một dòng: nano {r}, cột: {c}",
+                "add a line for each person: nano {r}, columns: {c}",
+                r=accounts.roster,
+                c="person,unit,role,from,until,logins",
+            )
+            state = say(
+                "chưa khai báo ai: nhiệm vụ accounts.* chưa kiểm tra được",
+                "names nobody yet: accounts.* duties read unseen",
+            )
+            return [Diagnosis(str(accounts.roster), Verdict.AT_RISK, state, mend)]
+        return [Diagnosis(str(accounts.roster), Verdict.BROKEN, error.what, error.mend)]
     except GaccongError as error:
         return [Diagnosis(str(accounts.roster), Verdict.BROKEN, error.what, error.mend)]
     return []

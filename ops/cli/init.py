@@ -4,11 +4,15 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.cli.session import Session
+
+if TYPE_CHECKING:
+    from ops.mistakes import Mistake
+    from ops.model import Text
 
 
 def add(app: typer.Typer, lang: str) -> None:
@@ -74,7 +78,7 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     from ops import catalog
     from ops.config import ConfigError, load
     from ops.errors import UsageError
-    from ops.model import say
+    from ops.model import Text, say
     from ops.steps import write_file
 
     main = folder / "gaccong.toml"
@@ -83,7 +87,7 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
             say("{f} đã có; không ghi đè", "{f} exists; it is not overwritten", f=main),
             say("sửa tệp ấy, hoặc chọn thư mục khác", "edit it, or choose another folder"),
         )
-    answers = _answers(session.lang, given)
+    answers = _answers(session, given)
     (folder / "sites").mkdir(parents=True, exist_ok=True)
     password = _password(folder / "secrets")
     if not (folder / "roster.csv").exists():
@@ -93,10 +97,14 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     write_file(main, _template("main").encode(), 0o600)
     try:
         load(main, catalog.settings(), catalog.tops())
-    except ConfigError:  # a wrong answer: nothing is left that would stop the next try
+    except ConfigError as error:  # a wrong answer: nothing is left that would stop the next try, or that could be named
         main.unlink()
         site_file.unlink()
-        raise
+        told = [Text(*(_bare(one, lang) for lang in ("vi", "en"))) for one in error.mistakes]
+        raise UsageError(
+            Text("\n".join(one.vi for one in told), "\n".join(one.en for one in told)),
+            say("chưa viết gì; chạy lại gaccong init", "nothing is written; run gaccong init again"),
+        ) from None
     session.say(
         say(
             "đã viết:\n  {m}\n  {s}\n  {p} (mật khẩu kho sao lưu: CHÉP NGAY ra nơi khác, mất là mất hết bản sao)\n"
@@ -110,34 +118,82 @@ def ask(session: Session, folder: Path, given: dict[str, str]) -> None:
     )
 
 
-def _answers(lang: str, given: dict[str, str]) -> dict[str, str]:
+def _bare(mistake: "Mistake", lang: str) -> str:
+    """A mistake without the file that it stood in: that file is no more."""
+    mend = mistake.mend.in_(lang)
+    return f"{mistake.path}: {mistake.what.in_(lang)}" + (f" → {mend}" if mend else "")
+
+
+def _answers(session: Session, given: dict[str, str]) -> dict[str, str]:
+    """Every answer, judged as soon as it is there; on a terminal a wrong one is asked again."""
     from ops import policy
     from ops.errors import UsageError
-    from ops.model import say
+    from ops.model import nfc, say
 
+    terminal = sys.stdin.isatty()
     answers = {}
     for key, (vi, en, default) in QUESTIONS.items():
-        if given[key]:
-            answers[key] = given[key]
-        elif sys.stdin.isatty():
-            more = f" ({', '.join(policy.ids())})" if key == "policy" else ""
-            answers[key] = typer.prompt((en if lang == "en" else vi) + more, default=default)
-        else:
-            raise UsageError(
-                say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
+        more = f" ({', '.join(policy.ids())})" if key == "policy" else ""
+        value = given[key]
+        while True:
+            if not value and not terminal:
+                raise UsageError(
+                    say("thiếu --{k} (không có bàn phím để hỏi)", "--{k} is missing (no terminal to ask on)", k=key)
+                )
+            value = nfc(value or typer.prompt((en if session.lang == "en" else vi) + more, default=default)).strip()
+            wrong = _wrong(key, value)
+            if wrong is None:
+                break
+            if not terminal:
+                raise UsageError(say("--{k}: {vi}", "--{k}: {en}", k=key, vi=wrong.vi, en=wrong.en))
+            session.tell(wrong)
+            value = ""
+        answers[key] = _whole(key, value)
+        if key == "files" and not Path(answers[key]).is_dir():
+            session.tell(
+                say(
+                    "lưu ý: {p} chưa có hoặc không phải thư mục; sao lưu sẽ không đạt cho đến khi sửa `paths` trong tệp của trang",
+                    "note: {p} is not there or no folder; copies will not be proved until `paths` in the site's file is mended",
+                    p=answers[key],
+                )
             )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", answers["site"]):
-        raise UsageError(
-            say(
-                "mã trang bắt đầu bằng chữ hay số và chỉ gồm a-z, 0-9, - và _",
-                "a site id begins with a letter or digit and is made of a-z, 0-9, - and _",
-            )
-        )
-    if any(sign in value for value in answers.values() for sign in '"\\\n'):
-        raise UsageError(
-            say('câu trả lời không được có dấu " \\ hay xuống dòng', 'answers must not hold " \\ or line breaks')
-        )
     return answers
+
+
+def _wrong(key: str, value: str) -> "Text | None":
+    """What is wrong with an answer, or None."""
+    from ops import policy
+    from ops.model import say
+
+    if not value.strip():
+        return say("không được để trống", "must not be empty")
+    if any(sign in value for sign in '"\\') or not value.isprintable():
+        return say('câu trả lời không được có dấu " \\ hay xuống dòng', 'an answer must not hold " \\ or line breaks')
+    if key == "site" and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", value):
+        return say(
+            "mã trang bắt đầu bằng chữ hay số và chỉ gồm a-z, 0-9, - và _",
+            "a site id begins with a letter or digit and is made of a-z, 0-9, - and _",
+        )
+    if key == "policy" and value not in policy.ids():
+        return say(
+            "không có quy chế {v}; có: {all}",
+            "there is no policy {v}; there are: {all}",
+            v=value,
+            all=", ".join(policy.ids()),
+        )
+    if key == "url" and not re.fullmatch(r"https?://[^\s/]+\S*", value):
+        return say(
+            "phải bắt đầu bằng https:// hay http://, rồi tên miền, không có dấu cách",
+            "must begin with https:// or http://, then the name, without blanks",
+        )
+    return None
+
+
+def _whole(key: str, value: str) -> str:
+    """A folder as it is meant where it is typed: the site's file lies elsewhere, and paths in it begin there."""
+    if key == "files" or (key == "repository" and not re.match(r"\w+:", value)):
+        return os.path.normpath(Path(value).expanduser().absolute())
+    return value
 
 
 def _password(hidden: Path) -> Path:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_BARE = r"(?:run|doctor|status|catalog|serve|init)(?=\s*(?:$|[\n.,;:)`'\"”→–—]|--|\(| #))"
+_BARE = r"(?:run|doctor|status|catalog|serve|watch|init)(?=\s*(?:$|[\n.,;:)`'\"”→–—]|--|\(| #))"
 """Verbs that may stand alone: a command only where no word of a sentence follows (`gaccong run does it` is prose)."""
 _NAMED = r"(?:plan|look|apply|attest|report)(?= (?:[\w-]+[._-][\w.-]|[0-9a-f]{16}|…|[^\W\d_a-zà-ỹ]{3}))"
 """Verbs before the name of a duty, a clause or a report, a digest, a placeholder (CHANGE, THAY-ĐỔI, …)."""
@@ -24,6 +24,8 @@ _GROUPS = {
     "config": ("schema", "check"),
     "export": ("prometheus", "textfile"),
     "ledger": ("verify", "export", "checkpoint"),
+    "maintenance": ("add", "list", "cancel"),
+    "notify": ("test", "ack", "status", "send"),
     "policy": ("list", "show", "check"),
     "schedule": ("install", "show", "remove"),
 }

@@ -115,7 +115,7 @@ def work(session: Session, name: str, only: str, everything: bool, wait: float, 
             engine.close()
     rows += [_poisoned(session, site, trouble) for site, trouble in troubles]
     _notify(session)
-    code = _told(session, rows)
+    code = _told(session, rows, sites, only, everything)
     return 4 if any(getattr(error, "exit_code", 0) == 4 for _, error in troubles) else code
 
 
@@ -149,12 +149,34 @@ def _notify(session: Session) -> None:
         session.tell(say("kênh {c} không gửi được: {t}", "channel {c} does not deliver: {t}", c=name, t=trouble))
 
 
-def _told(session: Session, rows: list["Row"]) -> int:
+def _told(session: Session, rows: list["Row"], sites: list["Site"], only: str, everything: bool) -> int:
     from ops.model import say
 
-    if not rows:
-        if session.json:
-            session.document({"rows": []})
+    if rows:
+        return session.rows(rows)
+    if session.json:
+        session.document({"rows": []})
+    if not everything and any(fnmatchcase(check.name, only) for check in session.catalog.checks):
         session.say(say("chưa có việc nào đến hạn; --all để làm tất cả", "nothing is due; --all does everything"))
-        return 0
-    return session.rows(rows)
+    else:
+        _not_forced(session, sites, only)
+    return 0
+
+
+def _not_forced(session: Session, sites: list["Site"], only: str) -> None:
+    """Nothing but changes was asked for: they come due by their schedule alone, and a person does them at once by a plan."""
+    from ops.cli.following import planned
+    from ops.model import say
+
+    names = [name for name in session.catalog.duties if fnmatchcase(name, only)]
+    session.say(
+        say(
+            "{n} là thay đổi: chỉ tự chạy khi đến hạn theo lịch và đã được duyệt; --all không làm sớm hơn. "
+            "Muốn làm ngay: lập kế hoạch, rồi duyệt bằng lệnh apply mà nó in ra.",
+            "{n}: a change runs by itself only when it is due and approved; --all does not hasten it. "
+            "To do it now: plan it, then approve it by the apply command that the plan prints.",
+            n=", ".join(names),
+        )
+    )
+    plans = [plan for name in names for site in sites for plan in planned(site, session.catalog.duties, name)]
+    session.following(plans)

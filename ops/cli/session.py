@@ -173,8 +173,9 @@ class Session:
     def paste(self, text: str) -> str:
         """A text whose commands of ours can be pasted here: the program as it was called, and its configuration."""
         from ops.cli.paste import pasted
+        from ops.cli.placeholder import filled
 
-        return pasted(text, str(self._path) if self._path else "")
+        return pasted(filled(text, self.lang), str(self._path) if self._path else "")
 
     def tell(self, text: Text) -> None:
         """A message for the person, on stderr."""
@@ -223,27 +224,38 @@ class Session:
         return exit_code([row.verdict for row in rows])
 
     def _rows(self, rows: Sequence[Row]) -> None:
-        """The worst first; what was never begun after what broke."""
-        from ops.cli import first
+        """The worst first; what was never begun after what broke; rows that say the same once."""
+        from ops.cli import first, following
 
         lacking = [row for row in rows if row.verdict is not Verdict.MET]
         never = {id(row) for row in lacking if self.first_time.never(row.site, row.next)}
         ordered = sorted(rows, key=lambda row: (-row.verdict.weight, id(row) in never, row.site, row.duty, row.subject))
-        told = [first.called(self.lang) if id(row) in never else self._told(row) for row in ordered]
+        covered = following.first_things(self, ordered)
+        shown = following.merged(ordered, self.lang)
+        told = [first.called(self.lang) if id(one.row) in never else self._told(one.row) for one in shown]
         styles = {
-            number: first.STYLE if id(row) in never else STYLE[row.verdict]
-            for number, row in enumerate(ordered)
-            if row.verdict is not Verdict.MET
+            number: first.STYLE if id(one.row) in never else STYLE[one.row.verdict]
+            for number, one in enumerate(shown)
+            if one.row.verdict is not Verdict.MET
         }
         self.table(
             ("site", "duty", "subject", "verdict", "detail", "evidence"),
             [
-                (row.site, row.duty, row.subject, verdict, row.detail.in_(self.lang), row.evidence)
-                for row, verdict in zip(ordered, told, strict=True)
+                (one.row.site, one.duty, one.subject, verdict, one.row.detail.in_(self.lang), one.evidence)
+                for one, verdict in zip(shown, told, strict=True)
             ],
             styles,
         )
-        self.following([row.next for row in ordered if row.verdict is not Verdict.MET], bool(never))
+        lacking = [one.row for one in shown if one.row.verdict is not Verdict.MET]
+        commands = [command for row in lacking for command in self.next_of(row.site, row.duty, row.detail, row.next)]
+        self.following([one for one in commands if one not in covered], bool(never), bool(covered))
+
+    def next_of(self, site: str, duty: str, detail: Text, command: str) -> list[str]:
+        """What a finding offers next, as it can be pasted: see `ops.cli.following.wanted`."""
+        from ops.cli import following
+
+        chosen = self.config.sites.get(site)
+        return following.wanted(chosen, self.catalog.duties, duty, detail.in_(self.lang), command)
 
     def _told(self, row: Row) -> str:
         """A verdict; of a change that is due and only waits for a person, that it waits."""
@@ -251,20 +263,20 @@ class Session:
             return f"{MARK[row.verdict]} {word('first.waits', self.lang)}"
         return self.verdict(row.verdict)
 
-    def following(self, commands: Sequence[str], never: bool = False) -> None:
-        """What to do next, each command whole on a line of its own: a table would break it. never: something is not begun."""
+    def following(self, commands: Sequence[str], never: bool = False, above: bool = False) -> None:
+        """What to do next. never: something is not begun; above: the commands for that were told before the table."""
+        from ops.cli import following
+
         if never:
             self.say(
                 say(
-                    "\n○ chưa làm lần nào: chưa đạt, nhưng không phải sự cố; làm lần đầu bằng lệnh bên dưới rồi duyệt kế hoạch nó in ra.",
-                    "\n○ not done yet: not met, but nothing broke; the commands below do it for the first time: approve the plan.",
+                    "\n○ chưa làm lần nào: chưa đạt, nhưng không phải sự cố; làm lần đầu bằng lệnh {w} rồi duyệt kế hoạch nó in ra.",
+                    "\n○ not done yet: not met, but nothing broke; the commands {e} do it for the first time: approve the plan.",
+                    w="ở mục «Việc đầu tiên» bên trên" if above else "bên dưới",
+                    e="under “First of all” above" if above else "below",
                 )
             )
-        wanted = [one for one in dict.fromkeys(commands) if one]
-        if wanted:
-            self.say(say("\nlệnh kế tiếp:", "\nnext:"))
-            for one in wanted:
-                self.emit(f"  {one}")
+        following.show(self, commands)
 
     def verdict(self, verdict: Verdict) -> str:
         """Sign and word of a verdict."""

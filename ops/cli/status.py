@@ -125,7 +125,7 @@ def _line(session: Session, site: str, clause: "ClauseStatus") -> _Line:
         clause.verdict,
         never,
         all(answer.built for answer in clause.answers),
-        tuple(one[2] for one in (states if never else told)),
+        tuple(command for one in (states if never else told) for command in session.next_of(site, *one)),
         (
             f"{clause.clause.id}\n{clause.clause.duty.in_(session.lang)}",
             first.called(session.lang) if never else session.verdict(clause.verdict),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from pathlib import PurePath
 from typing import Any
 
 from ops.duty import View
@@ -16,6 +17,7 @@ from ops.moment import LOCAL, local_day, unstamp
 from ops.report.backup_words import places_of
 from ops.status import SiteStatus
 
+HEAL = "backup.heal"
 RUN, FRESH, CONTENTS, INTEGRITY = "backup.run", "backup.fresh", "backup.contents", "backup.integrity"
 DRILL, OFFSITE, ANOMALY = "backup.drill", "backup.offsite", "backup.anomaly"
 LEVELS = ("user", "system")
@@ -26,7 +28,7 @@ DAY = timedelta(days=1)
 class Copying:
     """One run of `backup.run`. level: "" when its plan does not say. files, bytes, snapshot: 0 and "" when it made none.
 
-    programs: what made the copy, as the programs said of themselves.
+    programs: what made the copy, as the programs said of themselves. gone: the repository is known not to hold it any more.
     """
 
     set: str
@@ -40,6 +42,7 @@ class Copying:
     evidence: str
     programs: tuple[str, ...] = ()
     refused: bool = False
+    gone: bool = False
 
     @property
     def proved(self) -> bool:
@@ -93,7 +96,9 @@ class Week:
 
 @dataclass(frozen=True, slots=True)
 class BackupFacts:
-    """The reading of [start, until). numbers: thresholds in force. other: outcomes of further changes to copies."""
+    """The reading of [start, until). numbers: thresholds in force. other: outcomes of further changes to copies.
+
+    healed: the copies that a heal made of every set: copies like a night's once the heal is proved, but no runs."""
 
     status: SiteStatus
     start: datetime
@@ -109,6 +114,7 @@ class BackupFacts:
     other: tuple[Evidence, ...]
     alarms: Mapping[str, Alarm]
     places: Mapping[str, str]
+    healed: tuple[Copying, ...] = ()
 
     @property
     def demanded(self) -> int:
@@ -125,19 +131,24 @@ class BackupFacts:
 
     @property
     def newest(self) -> dict[str, Copying]:
-        """The newest proved copy of each set in the period; of a set that has none, its last run."""
-        return self._newest(self.runs)
+        """The newest proved copy of each set in the period that is still there; of a set that has none, its last run."""
+        return self._newest(self._copies)
 
     @property
     def unsuspected(self) -> dict[str, Copying]:
         """The newest proved copy of each set on which no alarm ever rang, cleared or not."""
-        calm = tuple(run for run in self.runs if run.proved and run.evidence not in self.alarms)
+        calm = tuple(run for run in self._copies if run.proved and not run.gone and run.evidence not in self.alarms)
         return self._newest(calm)
+
+    @property
+    def _copies(self) -> tuple[Copying, ...]:
+        return tuple(sorted((*self.runs, *self.healed), key=lambda one: one.started))
 
     def _newest(self, runs: tuple[Copying, ...]) -> dict[str, Copying]:
         found: dict[str, Copying] = {}
         for run in runs:
-            if self.start <= run.started and (run.proved or run.set not in found or not found[run.set].proved):
+            known = found.get(run.set)
+            if self.start <= run.started and (known is None or (run.proved, not run.gone) >= (known.proved, not known.gone)):
                 found[run.set] = run
         return dict(sorted(found.items()))
 
@@ -153,8 +164,11 @@ def gather(
     lines = view.evidence(site, since=edge, until=reach)
     first = view.line(site, 0) or view.line(site, 1)
     runs = tuple(_copying(line, view) for line in lines if line.kind == "outcome" and line.duty == RUN)
+    healed = tuple(one for line in lines if line.kind == "outcome" and line.duty == HEAL for one in _healed(line, view))
     looks = tuple(look for line in lines if line.time < until and line.time >= start for look in _looks(line))
     looks += tuple(_later(status, looks, start, until))
+    gone = _gone(looks, lines)
+    runs, healed = (tuple(replace(one, gone=_among(one, gone)) for one in some) for some in (runs, healed))
     other = tuple(
         line
         for line in lines
@@ -170,12 +184,13 @@ def gather(
         verified,
         status.policy.thresholds_in_force(status.site.thresholds),
         runs,
-        tuple(_week(monday, runs, lines, first, now) for monday in mondays),
+        tuple(_week(monday, (*runs, *healed), lines, first, now) for monday in mondays),
         looks,
         _drills(looks),
         other,
         _alarms(looks),
         places_of(lines),
+        healed,
     )
 
 
@@ -231,6 +246,50 @@ def _copying(line: Evidence, view: View) -> Copying:
     )
 
 
+def _healed(line: Evidence, view: View) -> Iterator[Copying]:
+    """The copies of a proved heal: one of each set that it copied anew, told by what the steps said up to its snapshot."""
+    body = line.body
+    if body.get("outcome") != Outcome.PROVED:
+        return
+    intent = view.line(line.site, int(body.get("intent", 0) or 0))
+    told: list[Mapping[str, Any]] = []
+    for step in body.get("steps", ()):
+        answer = step.get("answer")
+        if not isinstance(answer, dict):
+            continue
+        told.append(answer)
+        if answer.get("snapshot_id") and not answer.get("stream"):
+            manifest = next((one for one in told if "manifest" in one), {})
+            name = PurePath(str(manifest.get("path", ""))).parent.name
+            yield Copying(
+                name, _level(intent, f"set={name}"), unstamp(body["started"]) if body.get("started") else line.time,
+                str(body["outcome"]), str(answer["snapshot_id"]), int(manifest.get("files", 0)), int(manifest.get("bytes", 0)),
+                text_of(body.get("detail", "")).vi, line.id,
+                tuple(str(one[key]) for one in told for key in ("restic", "program") if one.get(key)))
+            told = []
+
+
+def _gone(looks: tuple[Look, ...], lines: list[Evidence]) -> set[str]:
+    """Ids of copies that are known to be gone: missed by the last look at each level, or removed by a change of ours."""
+    last = {look.subject: look for look in looks if look.duty == FRESH}
+    found = {str(one) for look in last.values() for one in look.facts.get("vanished") or ()}
+    for line in lines:
+        if line.kind != "outcome" or line.body.get("args", {}).get("place", "first") != "first":
+            continue
+        for step in line.body.get("steps", ()):
+            answer = step.get("answer")
+            if isinstance(answer, dict):
+                for key in ("removed_snapshots", "gone", "dropped", "rewritten"):
+                    found.update(map(str, answer.get(key) or ()))
+                found -= set(map(str, answer.get("renamed") or ()))  # brought back, under another name
+    return found
+
+
+def _among(copy: Copying, ids: set[str]) -> bool:
+    """Before 0.15 restic told eight digits of an id."""
+    return bool(copy.snapshot) and any(one.startswith(copy.snapshot) or copy.snapshot.startswith(one) for one in ids if one)
+
+
 def refused(line: Evidence) -> bool:
     """Whether an act came due and never began: not approved, or refused when it was planned. Nothing was undone then."""
     body = line.body
@@ -243,7 +302,7 @@ def _later(status: SiteStatus, looks: tuple[Look, ...], start: datetime, until: 
     last = {(look.duty, look.subject): look for look in looks}
     for state in status.states:
         known = last.get((state.duty, state.subject))
-        if state.duty not in (OFFSITE, ANOMALY) or known is None or state.verdict is not known.verdict:
+        if state.duty not in (OFFSITE, ANOMALY, DRILL) or known is None or state.verdict is not known.verdict:
             continue
         if known.time < state.seen_at < until and start <= state.seen_at:
             yield Look(state.duty, state.subject, state.seen_at, state.verdict, state.detail.vi, state.measures, {},
@@ -267,10 +326,10 @@ def _alarms(looks: tuple[Look, ...]) -> dict[str, Alarm]:
     return found
 
 
-def _level(intent: Evidence | None) -> str:
-    """The level, as the plan that was carried out tags its snapshot."""
+def _level(intent: Evidence | None, tag: str = "") -> str:
+    """The level, as the plan that was carried out tags its snapshot; with `tag`, the one that bears this tag too."""
     steps = intent.body.get("plan", {}).get("steps", ()) if intent is not None and intent.kind == "intent" else ()
-    words = [word for step in steps for word in step.get("argv", ())]
+    words = [word for step in steps if not tag or tag in step.get("argv", ()) for word in step.get("argv", ())]
     return next((word.removeprefix("level=") for word in words if word.startswith("level=")), "")
 
 
@@ -306,5 +365,5 @@ def _drills(looks: tuple[Look, ...]) -> tuple[Look, ...]:
     for look in looks:
         when = look.measures.get("drilled_timestamp_seconds")
         if look.duty == DRILL and when is not None:
-            found.setdefault((look.subject, float(when)), look)
+            found.setdefault((look.subject, float(round(when))), look)
     return tuple(found.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from ops.model import Evidence, Verdict, text_of
 from ops.moment import human, local, local_day
@@ -110,7 +111,7 @@ _SHORT = {"full": "Không đạt", "open": "Chưa hết tuần", "begun": "Mới
 
 def _copy(name: str, run: Copying, facts: BackupFacts) -> tuple[str, ...]:
     alarm = facts.alarms.get(run.evidence)
-    result = "Đạt" if run.proved else "Bị từ chối" if run.refused else OUTCOMES.get(run.outcome, run.outcome)
+    result = "Đã mất khỏi kho" if run.gone else "Đạt" if run.proved else "Bị từ chối" if run.refused else OUTCOMES.get(run.outcome, run.outcome)
     if alarm is not None:
         result = f"Đáng ngờ: {ref(alarm.evidence)}"
     held = f"{number(run.files)} tệp; {amount(run.bytes)}" if run.snapshot else "không có bản sao"
@@ -196,20 +197,26 @@ def drills_table(facts: BackupFacts) -> list[Block]:
     )
     return [
         paragraph("Diễn tập khôi phục vào nơi tạm, so từng tệp, đếm lại cơ sở dữ liệu:"),
-        Table(columns, tuple(_drill(name, looks) for name, looks in sorted(sets.items())), SIZE),
+        Table(columns, tuple(_drill(name, looks, facts.start) for name, looks in sorted(sets.items())), SIZE),
     ]
 
 
-def _drill(name: str, looks: Sequence[Look]) -> tuple[str, ...]:
+def _when(look: Look) -> datetime:
+    """When the drill itself was."""
+    return datetime.fromtimestamp(float(look.measures.get("drilled_timestamp_seconds", look.time.timestamp())), UTC)
+
+
+def _drill(name: str, looks: Sequence[Look], start: datetime) -> tuple[str, ...]:
     last = looks[-1]
     seen = last.measures
+    mine = [look for look in looks if _when(look) >= start]  # a line of this month may tell of a drill of the last one
     rto, rpo = seen.get("rto_seconds", seen.get("seconds")), seen.get("rpo_seconds")
     rows = f"; {number(seen['rows'])} dòng" if seen.get("rows") else ""
     result = "" if last.verdict is Verdict.MET else f"\n{WORDS[last.verdict]}"
     return (
         name,
-        f"{len(looks)}; {sum(look.verdict is Verdict.MET for look in looks)}",
-        f"{local(last.time):%d/%m/%Y}{result}",
+        f"{len(mine)}; {sum(look.verdict is Verdict.MET for look in mine)}",
+        f"{local(_when(last)):%d/%m/%Y}{result}",
         brief(rto),
         brief(rpo),
         (f"{number(seen['files'])} tệp" if "files" in seen else MISSING) + rows,
@@ -233,9 +240,14 @@ def counted(facts: BackupFacts) -> str:
     """The same in one sentence: `sửa kho sao lưu 2 lần; bỏ bản sao cũ 4 lần (1 không thành)`."""
     parts = []
     for duty, lines in sorted(_acts(facts).items()):
-        failed = sum(line.body.get("outcome") != "proved" for line in lines)
+        begun = [line for line in lines if not refused(line)]
+        failed = sum(line.body.get("outcome") != "proved" for line in begun)
         name = CHANGES.get(duty, duty)
-        parts.append(f"{name[:1].lower()}{name[1:]} {len(lines)} lần" + (f" ({failed} không thành)" if failed else ""))
+        name = f"{name[:1].lower()}{name[1:]}"
+        if begun:
+            parts.append(f"{name} {len(begun)} lần" + (f" ({failed} không thành)" if failed else ""))
+        if len(lines) > len(begun):
+            parts.append(f"{name} bị từ chối {len(lines) - len(begun)} lần, chưa làm gì")
     return "; ".join(parts)
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ops.cli import hoist
 from ops.cli.app import VERBS, build
+from ops.cli.following import template, wanted
 from ops.cli.paste import configured, pasted
+from ops.cli.placeholder import filled, refuse
+from ops.errors import UsageError
+from tests.kit import make_site
 
 GACCONG = Path(sys.executable).parent / "gaccong"
 
@@ -159,3 +166,85 @@ def test_an_argument_that_mentions_the_option_is_not_the_option() -> None:
     text = "gaccong plan backup.clear set=u reason=x--config --site a"
     assert pasted(text, "g.toml") == text.replace("gaccong", "gaccong --config g.toml")
     assert pasted("gaccong plan a.b --site a --config x", "g.toml") == "gaccong plan a.b --site a --config x"
+
+
+@pytest.mark.parametrize("words", [
+    ["apply", "0" * 16, "--by", "HỌ-TÊN"], ["apply", "0" * 16, "--by=NAME"], ["attest", "TN-9.1", "--by", "'Họ tên'"],
+    ["run", "--accept-clock", "HỌ-TÊN"], ["apply", "0" * 16, "--by", "…"],
+    ["plan", "backup.clear", "set=user", "run=a#1", "reason=GHI LÝ DO Ở ĐÂY"]])
+def test_a_placeholder_signs_nothing(words: list[str]) -> None:
+    done = gaccong(*words)
+    assert done.returncode == 2 and "chữ mẫu" in done.stderr and "→" in done.stderr, done.stderr
+    refuse(["apply", "x", "--by", "Trần Thị Mẫu", "reason=thay giao diện, đã đối chiếu", "--", "--by", "x"])
+
+
+def test_a_reason_is_shown_as_something_to_write() -> None:
+    command = "gaccong plan backup.clear set=u run=a#1 reason='…' --site a"
+    assert shlex.split(filled(command, "vi"), comments=False)[5] == "reason=GHI LÝ DO Ở ĐÂY"
+    with pytest.raises(UsageError):
+        refuse(shlex.split(filled(command, "en")))
+
+
+def test_init_judges_each_answer_and_names_no_file_that_is_not_there(tmp_path: Path) -> None:
+    words = {"site": "a", "name": "Trang A", "policy": "thong-nhat", "url": "https://a.example/", "files": "/khong-co",
+             "repository": "kho"}
+    for key, bad, told in (("url", "a.example", "https:// hay http://"), ("policy", "x", "thong-nhat"), ("site", "a b", "mã trang")):
+        given = [part for name, value in {**words, key: bad}.items() for part in (f"--{name}", value)]
+        done = gaccong("init", str(tmp_path / "c"), *given)
+        assert done.returncode == 2 and told in done.stderr and ".toml" not in done.stderr and not (tmp_path / "c").exists()
+    done = gaccong("init", str(tmp_path / "c"), *[part for name, value in words.items() for part in (f"--{name}", value)])
+    assert done.returncode == 0 and "/khong-co chưa có" in done.stderr
+    main, site = (tmp_path / "c" / name for name in ("gaccong.toml", "sites/a.toml"))
+    assert 'repository = "/kho"' in site.read_text(encoding="utf-8") and "# [notify]" in main.read_text(encoding="utf-8")
+    for path in (main, site):  # what stands there as comments is right once it is none
+        text = re.sub(r"(?m)^# (?=\[|\w+ = [\"{\[])", "", path.read_text(encoding="utf-8"))
+        tomllib.loads(text)
+    body = json.loads(gaccong("doctor", "--json", "--config", str(main)).stdout)["diagnoses"]
+    [roster] = [one for one in body if one["what"].endswith("roster.csv")]
+    assert roster["verdict"] == "at_risk" and "chưa khai báo ai" in roster["state"]["vi"]
+
+
+def test_a_password_that_was_lost_is_not_made_anew(tmp_path: Path) -> None:
+    config = str(begin(tmp_path))
+    secret = Path(config).parent / "secrets" / "restic"
+    kept = secret.read_bytes()
+    secret.unlink()
+    assert "tạo mật khẩu, chmod 600" in gaccong("doctor", "--config", config, "--json").stdout
+    told = gaccong("config", "check", "--config", config)
+    assert told.returncode == 0 and str(secret) in told.stderr
+    secret.touch(mode=0o600)
+    secret.write_bytes(kept)
+    digest = re.search(r"digest ([0-9a-f]{64})", gaccong("plan", "backup.run", "set=user", "--config", config).stdout)
+    assert digest and gaccong("apply", digest[1], "--by", "Trần Thị Mẫu", "--config", config).returncode == 0
+    secret.unlink()
+    lost = gaccong("doctor", "--config", config, "--json").stdout
+    assert "ĐỪNG tạo mới" in lost and "tạo mật khẩu, chmod 600" not in lost
+    secret.touch(mode=0o600)
+    secret.write_bytes(kept)
+    (tmp_path / "kho").rename(tmp_path / "kho-cu")
+    for words in (("backup", "list"), ("backup", "restore", "--to", str(tmp_path / "ra")), ("look", "backup.contents"), ("doctor",)):
+        done = gaccong(*words, "--config", config)
+        told_ = " ".join((done.stdout + done.stderr).split())
+        assert "bình thường" not in told_ and done.returncode, told_
+
+
+def test_a_first_run_begins_with_what_matters_and_offers_what_can_be_run(tmp_path: Path) -> None:
+    config = str(begin(tmp_path))
+    first = gaccong("run", "--config", config).stdout
+    assert first.startswith("Việc đầu tiên") and first.splitlines()[2].strip().startswith("gaccong --config ")
+    following = first.partition("lệnh kế tiếp:")[2]
+    offered = [line.strip() for line in following.partition("\n\n")[0].splitlines() if line.strip()]
+    assert 0 < len(offered) < 25 and "plan backup.run" not in following and "config schema" not in following
+    assert not any("look deadline." in line or "look content." in line for line in offered)
+    assert "[site.xa-mau.monitoring.renewal]\n  domain_until = " in following and len(first.splitlines()) < 190
+    forced = gaccong("run", "--only", "backup.prune", "--all", "--config", config)
+    assert "--all không làm sớm hơn" in forced.stdout and "để làm tất cả" not in forced.stdout
+
+
+def test_commands_prose_and_settings_are_told_apart() -> None:
+    site = replace(make_site(), id="a")
+    said = wanted(site, {}, "content.x", "[a] chưa có\n  → ghi tên vào content.units", "gaccong look content.x --site a")
+    assert said == [] and wanted(site, {}, "web.x", "x\n  → gaccong look web.http", "gaccong look web.x --site a") == ["gaccong look web.http"]
+    assert wanted(site, {}, "x.y", "chưa cấu hình [site.a.accounts]", "gaccong config schema") == ["gaccong config schema  # [site.a.accounts]"]
+    assert template("site.a.accounts")[0] == "[site.a.accounts]" and "schedule" in "".join(template("site.a.backup.second.…"))
+    assert template("site.a.nothing") == ["[site.a.nothing]"]

@@ -481,3 +481,28 @@ def test_the_command_writes_them(tmp_path: Path) -> None:
     assert run["snapshot"] and data["newest"] == {"user": run["evidence"]}
     assert place.gaccong("report", "backup-minutes", "--out", str(out), "--period", "2020-01").returncode in (0, 2)
     assert place.gaccong("report", "bien-ban", "--out", str(out)).returncode == 2
+
+
+def test_a_healed_copy_is_the_newest_and_what_is_gone_is_not(books: Books) -> None:
+    books.month(until=datetime(2026, 11, 20, tzinfo=UTC))
+    when = datetime(2026, 11, 21, 3, tzinfo=UTC)
+    steps = [{"answer": {"manifest": "e" * 64, "files": 7, "bytes": 70, "path": "/x/stage/noi-dung/manifest"}},
+             {"answer": {"snapshot_id": "ab" * 32}}]
+    healed = books.line(when, "outcome", "backup.heal", "", {
+        "intent": 0, "args": {}, "outcome": "proved", "steps": steps, "proofs": [], "started": stamp(when),
+        "detail": {"vi": "", "en": ""}})
+    assert books.minutes().data["newest"]["noi-dung"] == healed.id
+    books.line(when + timedelta(hours=1), "flip", "backup.fresh", "user", {
+        "verdict": "broken", "was": "met", "measures": {}, "facts": {"vanished": ["ab" * 32]}, "next": "",
+        "detail": {"vi": "mất", "en": ""}})
+    assert books.minutes().data["newest"]["noi-dung"] != healed.id
+
+
+def test_a_refused_act_is_no_failed_one(books: Books) -> None:
+    books.month(until=datetime(2026, 11, 20, tzinfo=UTC))
+    for number_, duty in enumerate(("backup.prune", "backup.copy", "backup.heal")):
+        books.line(datetime(2026, 11, 21, number_, tzinfo=UTC), "outcome", duty, "", {
+            "intent": 0, "args": {}, "outcome": "undone", "steps": [], "proofs": [], "started": "",
+            "detail": {"vi": "chưa duyệt", "en": ""}})
+    told = words(books.minutes())
+    assert "bỏ bản sao cũ bị từ chối 1 lần, chưa làm gì" in told and "không thành" not in told
