@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backup.copies import copies
-from backup.trouble import ResticTrouble
+from backup.restic import repository_of
+from backup.trouble import ResticTrouble, lost
 from ops import CannotSee, Context, Finding, Site, Text, Verdict, say
 
 
@@ -21,6 +22,8 @@ def blind(site: Site, ctx: Context, name: str, trouble: CannotSee) -> Finding:
             say("bộ {n}: chưa sao lưu lần nào", "set {n}: never copied yet", n=name),
             next=f"gaccong plan backup.run set={name} --site {site.id}",
         )
+    if kind == "no_repository":
+        trouble = lost(repository_of(ctx).at)
     verdict = Verdict.BROKEN if kind in ("no_repository", "damaged") else Verdict.UNSEEN
     text = Text(trouble.explain("vi"), trouble.explain("en"))
     return Finding(name, verdict, text, facts={"kind": kind}, next=f"gaccong look backup.integrity --site {site.id}")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backup.rest import Server, there
+from backup.trouble import kind_of
 from backup.watched import Said, patiently, run, swapped
 from ops import GaccongError
 
@@ -32,11 +33,15 @@ AHEAD = timedelta(hours=1)
 Entry = dict[str, Any]
 
 
-class Failed(Exception):
-    """restic could not; its own words, and the exit code to leave with."""
+SOURCE = "the repository that is copied from:"
+"""Begins what is told of a failure that is the first repository's, not the second's."""
 
-    def __init__(self, said: Said) -> None:
-        self.said = said
+
+class Failed(Exception):
+    """restic could not; its own words, and the exit code to leave with. source: the first repository is to blame."""
+
+    def __init__(self, said: Said, *, source: bool = False) -> None:
+        self.said, self.source = said, source
         super().__init__(said.trouble)
 
 
@@ -52,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(json.dumps(_carry(given), sort_keys=True))
     except Failed as failed:
-        print(failed.said.trouble, file=sys.stderr)
+        print(*([SOURCE] if failed.source else []), failed.said.trouble, sep="\n", file=sys.stderr)
         return failed.said.code or 1
     except GaccongError as error:
         print(error.explain("vi"), error.explain("en"), sep="\n", file=sys.stderr)
@@ -77,7 +82,7 @@ def _carry(given: argparse.Namespace) -> Entry:
     if missing:
         said = patiently([*second], "copy", *source, *(one["id"] for one in missing), seconds=_COPYING, stall=given.stall)
         if said.code != 0:
-            raise Failed(said)
+            raise Failed(said, source=_of_source(said, second))
         have = _snapshots(second, tags, None)
     absent = [one["id"][:8] for one in missing if not _twins(one, have)]
     if absent:
@@ -88,6 +93,12 @@ def _carry(given: argparse.Namespace) -> Entry:
     pairs = [[one["id"], twin["id"]] for one in noted for twin in _twins(one, have)[:1]]
     return {"repository": "made" if made else "there", "copied": len(missing), "pairs": pairs, "held_back": held_back,
             "standing": len(have)}
+
+
+def _of_source(said: Said, second: list[str]) -> bool:
+    """Whose damage stopped a copy. It reads data from the first repository alone; of the second only its index."""
+    return (kind_of(said.code, said.trouble) == "damaged"
+            and run([*second, "list", "blobs", "--no-lock"], seconds=_LISTING).code == 0)
 
 
 def _found(given: argparse.Namespace, second: list[str], source: list[str]) -> bool:
@@ -118,8 +129,6 @@ def _is_there(given: argparse.Namespace, second: list[str]) -> bool:
     if said.code == 0:
         return True
     # only a plain "no repository" may lead to a new one
-    from backup.trouble import kind_of
-
     if kind_of(said.code, said.trouble) == "no_repository":
         return False
     raise Failed(said)
@@ -137,7 +146,7 @@ def _options(words: list[str]) -> list[str]:
 def _snapshots(words: list[str], tags: str, env: dict[str, str] | None) -> list[Entry]:
     said = run([*words, "snapshots", "--json", "--no-lock", "--tag", tags], env=env, seconds=_LISTING)
     if said.code != 0:
-        raise Failed(said)
+        raise Failed(said, source=env is not None)
     return json.loads(said.out or "[]") or []
 
 

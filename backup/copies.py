@@ -65,6 +65,19 @@ def renamed(site: Site, ctx: Context) -> dict[str, str]:
     return names
 
 
+def rewritten(site: Site, ctx: Context) -> dict[str, str]:
+    """Old id -> new id of the old copies out of which `backup.heal give_up=yes` took files whose data was lost; "" for one
+    of which nothing was left. What is new is work of ours, and no whole copy."""
+    names: dict[str, str] = {}
+    for line in ctx.view.evidence(site.id, kind="outcome", duty=HEAL):
+        for step in line.body.get("steps", ()):
+            answer = step.get("answer")
+            if isinstance(answer, dict):
+                names |= dict.fromkeys(map(str, answer.get("dropped", ())), "")
+                names |= {str(old): str(new) for old, new in answer.get("rewritten", {}).items()}
+    return names
+
+
 def _under(copy: Copy, names: Mapping[str, str]) -> Copy:
     """The copy with the ids that its snapshots bear now."""
     if not names:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from backup import cache
+from backup.found import mark_of
 from backup.places import FIRST
 from backup.ssh import chain, command, secrets_of
-from backup.trouble import ResticTrouble, kind_of, trouble_of
+from backup.trouble import ResticTrouble, kind_of, lost, trouble_of
 from ops import Command, Context, Here, Host, MissingTool, Result, Step, Text, aws_login, say, url_login
 
 Version = tuple[int, int, int]
@@ -145,7 +146,9 @@ class Repository:
         """Reads without a lock. Raises ResticTrouble for any exit code but 0, MissingTool without a fit restic."""
         result = self.run(ctx, *args, "--no-lock", timeout=timeout, on_line=on_line)
         if result.code != 0:
-            raise trouble_of(result, self.at)
+            trouble = trouble_of(result, self.at)
+            gone = trouble.kind == "no_repository" and mark_of(self.home, self.at).exists()
+            raise lost(self.at) if gone else trouble
         return result
 
     def exists(self, ctx: Context) -> bool:

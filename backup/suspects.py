@@ -12,9 +12,10 @@ from datetime import timedelta
 from backup.alarm import PACKED, Alarm, Run, Since, alarms, chained, run_of, since_of
 from backup.cleared import Clearing
 from backup.copies import HEAL, copies
-from backup.restic import Repository, Snapshot
+from backup.places import FIRST
+from backup.restic import READ_SECONDS, Repository, Snapshot, repository_of
 from backup.squeeze import density
-from backup.vouched import Holding
+from backup.vouched import Holding, holding, pairs, twins
 from ops import Context, Site, say
 
 AHEAD = timedelta(hours=1)
@@ -78,6 +79,18 @@ def _looked_into(ctx: Context, repository: Repository, held: Holding, alarm: Ala
             "{p} số tệp đổi hoặc mất, và các tệp mới lấy mẫu không nén được ({d}): dấu hiệu bị mã hóa tống tiền",
             "{p} of the files changed or went, and a sample of them does not compress ({d}): the mark of ransomware",
             p=f"{alarm.changed * 100:.0f}%", d=f"{told:.2f}"))
+
+
+def stands(site: Site, ctx: Context, place: str, *, timeout: float = READ_SECONDS) -> Holding:
+    """What a place holds of the site, as the ledger knows it. Raises ResticTrouble. timeout: seconds for each listing."""
+    listed = repository_of(ctx, place).snapshots(ctx, "gaccong", f"site={site.id}", timeout=timeout)
+    if place == FIRST:
+        return holding(site, ctx, listed)
+    known = pairs(site, ctx, place)
+    if any(found.id not in known for found in listed):
+        first = repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}", timeout=timeout)
+        known = {**twins(first, listed), **known}
+    return holding(site, ctx, listed, place, known)
 
 
 def ahead(found: Iterable[Snapshot], ctx: Context) -> list[Snapshot]:

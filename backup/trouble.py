@@ -120,6 +120,14 @@ def trouble_of(result: Result, repository: str) -> ResticTrouble:
     return ResticTrouble(kind, say(what[0], what[1], **values), say(mend[0], mend[1], **values))
 
 
+def lost(at: str) -> ResticTrouble:
+    """What is said of a repository that is not there although it was: it is unplugged, or gone for good."""
+    values = {"r": at, "q": quote(at)}
+    return ResticTrouble("no_repository", say(
+        "không thấy kho sao lưu tại {r}, dù trước đây đã có", "there is no repository at {r}, though there was one", **values),
+        say(*_LOST, **values))
+
+
 def explain(step: Step, result: Result) -> Text | None:
     """What a failed step of a change means when it was restic that failed; None when it was something else."""
     words = step.argv
@@ -158,6 +166,15 @@ def _locked(lock: Lock | None, repository: str, said: str) -> ResticTrouble:
 
 
 _Pair = tuple[str, str]
+_LOST: _Pair = (
+    "gắn lại ổ đĩa hoặc bật máy chứa kho rồi chạy lại. Kho đã mất hẳn thì: (1) cần dữ liệu ngay: lấy từ kho thứ hai bằng restic "
+    "(backup/README.md, mục «Khôi phục chỉ bằng restic»); (2) kho thứ hai là bản chép nguyên (rsync): chép nó trở lại {q}; "
+    "(3) không phải: đặt `repository` của [site.….backup] sang một thư mục mới, rồi lập và duyệt lại kế hoạch backup.run; đừng xóa "
+    "kho thứ hai",
+    "mount its disk or start its machine, then run again. If it is lost for good: (1) data needed now: fetch it out of the second "
+    "place with restic (backup/README.md, section “Khôi phục chỉ bằng restic”); (2) where the second place is a mirror (rsync): "
+    "copy it back to {q}; (3) where it is not: set `repository` of [site.….backup] to a new folder, then plan and approve "
+    "backup.run again; do not remove the second place")
 _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
     "password": (
         ("mật khẩu không mở được kho sao lưu {r} (hoặc khóa của kho đã mất)",
@@ -193,10 +210,8 @@ _SAYINGS: dict[str, tuple[_Pair, _Pair]] = {
     ),
     "no_repository": (
         ("không thấy kho sao lưu tại {r}", "there is no repository at {r}"),
-        ("chưa sao lưu lần nào thì đây là bình thường, lần chạy đầu sẽ tạo kho. Đã từng sao lưu: ổ đĩa hoặc máy chứa kho đã "
-         "được gắn/bật chưa? Nếu kho đã mất, khôi phục kho từ bản thứ hai trước khi chạy tiếp",
-         "before the first backup this is as it should be: the first run makes it. Later: is its disk mounted or its machine "
-         "up? If it is lost, bring it back from its second copy before going on"),
+        ("chưa sao lưu lần nào thì đây là bình thường: lần chạy đầu sẽ tạo kho",
+         "before the first backup this is as it should be: the first run makes it"),
     ),
     "unreachable": (
         ("không kết nối được tới kho sao lưu {r}: {said}", "repository {r} cannot be reached: {said}"),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from backup.copies import HEAL, Copy, Key, copies, proved, renamed
+from backup.copies import HEAL, Copy, Key, copies, proved, renamed, rewritten
 from backup.places import FIRST
 from backup.restic import Snapshot
 from ops import Context, Evidence, Site
@@ -27,7 +27,8 @@ _SHORT = 8
 class Lot:
     """What stays and goes together: a set's main snapshot and those of its dumps.
 
-    copy: the run behind it; None for what only failed or interrupted runs left (dumps without a main snapshot, leftovers).
+    copy: the run behind it; None for what only failed or interrupted runs left (dumps without a main snapshot, leftovers),
+    and for what a heal left of an old copy whose data is lost in part.
     evidence: the outcome that vouches for it. time: when the run began.
     """
 
@@ -92,10 +93,10 @@ def holding(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = F
             known: Mapping[str, str] | None = None) -> Holding:
     """Sorts what a place lists. known: for a further place, id there -> id at the first place."""
     lines = ctx.view.evidence(site.id, kind="outcome")
-    named = _Named(lines, copies(site, ctx), renamed(site, ctx))
+    named = _Named(lines, copies(site, ctx), renamed(site, ctx), rewritten(site, ctx))
     taken: set[tuple[str, str, str]] = set()
     busy, broken = _open(site, ctx, lines), [line for line in lines if line.body.get("outcome") == "interrupted"]
-    groups: dict[tuple[str, str], list[Snapshot]] = {}
+    groups: dict[tuple[str, str, bool], list[Snapshot]] = {}
     strangers: list[Snapshot] = []
     young: list[Snapshot] = []
     origins = [(found, found.id if place == FIRST else (known or {}).get(found.id, "")) for found in listed]
@@ -104,27 +105,29 @@ def holding(site: Site, ctx: Context, listed: Iterable[Snapshot], place: str = F
         evidence = named.evidence(origin, short[origin[:_SHORT]] > 1) if origin else ""
         evidence = evidence or (_left_by(found, broken, taken) if place == FIRST else "")
         if evidence:
-            groups.setdefault((evidence, found.tag("set")), []).append(found)
+            groups.setdefault((evidence, found.tag("set"), origin in named.holed), []).append(found)
         elif any(_in_making(found, line, place) for line in busy):
             young.append(found)
         else:
             strangers.append(found)
-    lots = [_lot(evidence, found, named) for (evidence, _), found in groups.items()]
+    lots = [_lot(evidence, found, named, holed) for (evidence, _, holed), found in groups.items()]
     return Holding(tuple(sorted(lots, key=lambda lot: lot.time)), tuple(strangers), tuple(young))
 
 
 class _Named:
     """Every snapshot that an outcome names."""
 
-    def __init__(self, lines: Iterable[Evidence], known: Iterable[Copy], names: Mapping[str, str]) -> None:
+    def __init__(self, lines: Iterable[Evidence], known: Iterable[Copy], names: Mapping[str, str],
+                 holed: Mapping[str, str]) -> None:
         self.copies = {copy.key: copy for copy in known}
         self._ids: dict[str, list[tuple[str, str]]] = {}
         for line in lines:
             for answer in _answers(line):
                 if told := str(answer.get("snapshot_id") or ""):
                     self._ids.setdefault(told[:_SHORT], []).append((told, line.id))
-        for old, new in names.items():
-            if found := self.evidence(old, doubled=False):
+        self.holed = {new for new in holed.values() if new}
+        for old, new in (*names.items(), *holed.items()):
+            if new and (found := self.evidence(old, doubled=False)):
                 self._ids.setdefault(new[:_SHORT], []).append((new, found))
 
     def evidence(self, identity: str, doubled: bool) -> str:
@@ -133,9 +136,9 @@ class _Named:
         return next((line for told, line in found if not (doubled and len(told) < len(identity))), "")
 
 
-def _lot(evidence: str, found: list[Snapshot], named: _Named) -> Lot:
+def _lot(evidence: str, found: list[Snapshot], named: _Named, holed: bool) -> Lot:
     name = found[0].tag("set")
-    copy = named.copies.get((evidence, name))
+    copy = None if holed else named.copies.get((evidence, name))
     time = copy.started if copy else min(one.time for one in found).astimezone(UTC)
     return Lot(name, copy, evidence, time, tuple(found))
 
@@ -181,7 +184,7 @@ def removed(site: Site, ctx: Context, place: str = FIRST) -> set[str]:
     `lost=` of a prune: what a person accepted as lost.
     """
     at = ctx.settings.places()[place].repository
-    found: set[str] = set()
+    found = set(rewritten(site, ctx)) if place == FIRST else set()
     for line in ctx.view.evidence(site.id, kind="outcome"):
         if line.duty.startswith("backup."):
             for answer in _answers(line):

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from backup import inventory
+from backup.carry import SOURCE
 from backup.found import mark_of
 from backup.objects import CONFIG
 from backup.places import FIRST, Where
 from backup.restic import Repository, repository_of, version
-from backup.trouble import explain
-from ops import Context, Occasion, Plan, PlanRefused, Proof, Site, Step, change, python, say
+from backup.trouble import explain, trouble_of
+from ops import Context, Occasion, Plan, PlanRefused, Proof, Result, Site, Step, Text, Verdict, change, python, say
 
 _AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -24,19 +25,41 @@ def rounds(site: Site) -> Iterator[Occasion]:
             yield Occasion({"place": name}, where.schedule)
 
 
-@change("backup.copy", clauses=["TN-10.1.d.proc"], occasions=rounds, explain=explain)
+def blamed(step: Step, result: Result) -> Text | None:
+    """What a failed step means, told of the repository that is to blame: the one copied from, or the one copied to."""
+    words = step.argv
+    if "backup.carry" not in words or SOURCE not in result.trouble:
+        return explain(step, result)
+    at = words[words.index("--from") + 1] if "--from" in words else "“first”"
+    trouble = trouble_of(result, at)
+    mend = say("chữa kho gốc trước: gaccong plan backup.heal read=all --site {s}", "heal the first repository: gaccong plan "
+               "backup.heal read=all --site {s}", s=words[words.index("--site") + 1])
+    mend = mend if trouble.kind == "damaged" else trouble.mend
+    return say("kho gốc (nơi chép từ đó): {vi}. → {mend_vi}", "the first repository, which is copied from: {en}. → {mend_en}",
+               vi=_brief(trouble.what.vi), en=_brief(trouble.what.en), mend_vi=mend.vi, mend_en=mend.en)
+
+
+def _brief(said: str) -> str:
+    """Without our mark, and without the trace of calls that restic 0.14 prints with damage."""
+    lines = [line for line in said.replace(SOURCE, "").splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith("\t") and "github.com/" not in line]
+    return " ".join(line.strip() for line in kept[:4])
+
+
+@change("backup.copy", clauses=["TN-10.1.d.proc"], occasions=rounds, explain=blamed)
 def copy(site: Site, ctx: Context, *, place: str, give_up: str = "no") -> Plan:
     """Brings the site's copies from the first place to another one, and proves that the newest proved ones arrived.
 
     The plan is the same every night: what is missing there is found by the step. give_up: `yes` accepts that objects of the
     place are gone (its keeper pruned it), if `restic check` finds what is left whole. Raises PlanRefused: unknown place, two
-    places that restic cannot reach at once.
+    places that restic cannot reach at once, a first repository that is damaged.
     """
     if place not in ctx.settings.second:
         known = ", ".join(sorted(ctx.settings.second)) or "–"
         raise PlanRefused(say("không có kho thứ hai tên {n}", "there is no further place {n}", n=place),
                           say("các kho: {k}; thêm bằng [site.….backup.second.TÊN]",
                               "places: {k}; add one with [site.….backup.second.NAME]", k=known), site=site.id)
+    _refuse_damaged(site, ctx)
     first, second = repository_of(ctx), repository_of(ctx, place)
     _refuse_unreachable(site, ctx.settings.places(), place, first, second)
     version(ctx, second.program)
@@ -49,6 +72,18 @@ def copy(site: Site, ctx: Context, *, place: str, give_up: str = "no") -> Plan:
         checked, accepted = [second.step(why, "check")], ("all", CONFIG)
     steps = (_step(site, ctx, first, second), *checked, *inventory.step(ctx.home, second, give_up=accepted))
     return Plan(title, steps, (Proof("backup.offsite", (place,)),))
+
+
+def _refuse_damaged(site: Site, ctx: Context) -> None:
+    """`restic copy` ends with 0 where its source lacks the data of a file (0.14 to 0.19): damage would be copied over."""
+    for state in ctx.view.states(site.id, "backup.integrity"):
+        if state.verdict is Verdict.BROKEN:
+            raise PlanRefused(
+                say("không chép: kho gốc đang hỏng theo backup.integrity: {vi}", "not copied: the first repository is broken by "
+                    "backup.integrity: {en}", vi=state.detail.vi, en=state.detail.en),
+                say("chữa trước: gaccong plan backup.heal --site {s}; rồi gaccong look backup.integrity --site {s}",
+                    "heal it first: gaccong plan backup.heal --site {s}; then gaccong look backup.integrity --site {s}",
+                    s=site.id), site=site.id)
 
 
 def _refuse_unreachable(site: Site, places: dict[str, Where], place: str, first: Repository, second: Repository) -> None:

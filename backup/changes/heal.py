@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from backup import inventory
 from backup.changes.run import run
+from backup.copies import HEAL
 from backup.damage import Damage, kind_of, names_of
 from backup.keyless import examine
 from backup.mend import moving
 from backup.objects import CONFIG, Objects, digest, objects_of
 from backup.places import FIRST
 from backup.restic import Repository, can, repository_of, version
+from backup.rewrite import holes
 from backup.structure import Seen, check_structure
 from backup.trouble import ResticTrouble, explain
 from backup.vouched import pairs
-from ops import Context, Plan, PlanRefused, Proof, Site, Step, Text, change, python, say
+from ops import Context, Plan, PlanRefused, Proof, Site, Step, Text, Verdict, change, python, say
 
 _AT_ONCE = 2000
+_TOLD = 8
+_PROVING = timedelta(minutes=10)
 _RESCUE = "rescue"
 _LEAST = say("cần restic 0.16 trở lên: đặt khóa `restic` của [site.….backup] sang chương trình mới hơn",
              "restic 0.16 or newer is needed: let key `restic` of [site.….backup] name a newer program")
@@ -32,6 +37,7 @@ class Case:
 
     mirrored: place -> objects that it holds under the same name, right. copied: place -> snapshots that it holds of ours.
     twins: place -> lost snapshot -> what the ledger notes as its copy there. lost: what nothing can bring back.
+    holes: old copy -> its files whose data is lost, where a heal before found nothing that could bring it back.
     """
 
     repository: Repository
@@ -41,6 +47,7 @@ class Case:
     copied: dict[str, list[str]] = field(default_factory=dict)
     twins: dict[str, dict[str, str]] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    holes: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def rest(self) -> Damage:
@@ -65,14 +72,17 @@ def heal(site: Site, ctx: Context, *, read: str = "known", give_up: str = "no") 
     except ResticTrouble as trouble:
         raise PlanRefused(trouble.what, trouble.mend, site=site.id) from None
     if not case.damage and not case.structure.damage:
-        return Plan(say("kho {r} không có gì phải chữa", "there is nothing to heal in repository {r}", r=repository.at), ())
+        return Plan(say("kho {r} không có gì phải chữa", "there is nothing to heal in repository {r}", r=repository.at), (),
+                    (Proof("backup.integrity"),))
     _refuse(site, ctx, case, can("repair", having), give_up == "yes")
     steps = [*inventory.step(ctx.home, repository), *_from_mirrors(ctx, case)]
     rest = case.rest
     if CONFIG not in (*case.damage.missing, *case.damage.bad) and (rest or case.structure.damage):
-        steps += _repair(site, ctx, case, can("repair", having), give_up == "yes")
+        steps += _repair(ctx, case, can("repair", having))
         steps += _copies(site, ctx, repository)
         steps += _from_seconds(site, ctx, case)
+        if give_up == "yes" and can("repair", having):
+            steps.append(_rewriting(site, repository))
     gone = [name for name in rest.missing if name != CONFIG]
     steps += inventory.step(ctx.home, repository, after_removal=True, give_up=gone if len(gone) <= _AT_ONCE else ("all",))
     return Plan(_title(case), tuple(steps), (Proof("backup.integrity"), Proof("backup.contents")))
@@ -83,11 +93,14 @@ def _case(site: Site, ctx: Context, repository: Repository, *, everything: bool)
     objects = objects_of(ctx, repository)
     if objects is None:
         case = Case(repository, Damage(), check_structure(ctx, repository, *(("--read-data",) if everything else ())))
-        return replace(case, damage=Damage(bad=tuple(f"data/{name}" for name in case.structure.packs if len(name) == 64)))
+        case.damage = Damage(bad=tuple(f"data/{name}" for name in case.structure.packs if len(name) == 64))
+        _find_holes(site, ctx, case)
+        return case
     case = Case(repository, examine(site, ctx, repository, objects, everything=everything))
     if not case.damage:
         case.structure = check_structure(ctx, repository)
-        return case
+        if not case.structure.damage:
+            return case
     config = _pinned(ctx, repository)
     if repository.local is not None and (left := moving(ctx.home / _RESCUE).keys() & set(case.rest.missing)):
         case.mirrored[_RESCUE] = sorted(left)
@@ -98,7 +111,22 @@ def _case(site: Site, ctx: Context, repository: Repository, *, everything: bool)
     rest = case.rest
     case.lost = [name for name in (*rest.missing, *rest.bad) if kind_of(name) in ("snapshots", "keys", CONFIG)
                  and name not in known]
+    _find_holes(site, ctx, case)
     return case
+
+
+def _find_holes(site: Site, ctx: Context, case: Case) -> None:
+    """What no heal can bring back: every object is right, and the newest heal, which went through, could not either."""
+    lines = ctx.view.evidence(site.id, kind="outcome", duty=HEAL)
+    if case.damage or not case.structure.damage or not lines or lines[-1].body.get("outcome") != "unproved":
+        return
+    known = ctx.view.states(site.id, "backup.integrity")
+    if any(state.verdict is not Verdict.BROKEN or state.since > lines[-1].time + _PROVING for state in known):
+        return  # it was right in between: this damage is a new one
+    answers = [step.get("answer") for step in lines[-1].body.get("steps", ())]
+    asked = sum(isinstance(answer, dict) and "renamed" in answer for answer in answers)
+    if sum(bool(names) for names in case.copied.values()) <= asked:
+        case.holes = holes(site, ctx, case.repository, case.structure.damage)
 
 
 def _pinned(ctx: Context, repository: Repository) -> str:
@@ -114,7 +142,7 @@ def _ask_place(site: Site, ctx: Context, case: Case, place: str, config: str) ->
         if objects is not None and case.repository.local is not None and config and digest(objects, CONFIG)[0] == config:
             case.mirrored[place] = [name for name in (*case.rest.missing, *case.rest.bad) if _right(objects, name, config)]
         lost = set(names_of((*case.rest.missing, *case.rest.bad), "snapshots"))
-        if case.repository.local is not None and (lost or _any(case.rest, "data", "index")):
+        if case.repository.local is not None and (lost or case.structure.damage or _any(case.rest, "data", "index")):
             listed = other.snapshots(ctx, "gaccong", f"site={site.id}")
             case.copied[place] = sorted({f"snapshots/{found.original or found.id}" for found in listed})
             # what a snapshot there says of its origin is worth nothing: only what backup.copy noted in the signed ledger
@@ -154,6 +182,14 @@ def _refuse(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) 
     if not repairs and (names_of(rest.bad, "data") or (give_up and case.structure.damage)):
         raise PlanRefused(say("restic này không chữa được gói dữ liệu hỏng ({n} gói)", "this restic cannot heal bad data packs "
                               "({n})", n=len(names_of(rest.bad, "data"))), _LEAST, site=site.id)
+    if case.holes and not give_up:
+        words = _of_holes(case)
+        raise PlanRefused(
+            say("kho {r}: {vi_}; lần chữa trước đã thử mọi nơi còn hỏi được", "repository {r}: {en_}; the heal before tried "
+                "every source there is", r=at, vi_=words.vi, en_=words.en),
+            say("chấp nhận mất các tệp đó, giữ phần còn lại của các bản sao ấy: gaccong plan backup.heal give_up=yes --site {s}",
+                "to accept the loss of these files and keep the rest of those copies: gaccong plan backup.heal give_up=yes "
+                "--site {s}", s=site.id), site=site.id)
     claimed = {name for names in case.copied.values() for name in names} & set(case.lost)
     if case.lost and not give_up:
         words = Damage(tuple(name for name in case.lost if name in rest.missing),
@@ -164,6 +200,18 @@ def _refuse(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) 
             say("tìm ai đã xóa; nếu chấp nhận mất: gaccong plan backup.heal give_up=yes --site {s}",
                 "find out who deleted it; to accept the loss: gaccong plan backup.heal give_up=yes --site {s}", s=site.id),
             site=site.id)
+
+
+def _of_holes(case: Case) -> Text:
+    """Which old copies lack which files: the first few of each."""
+    told = "; ".join(": ".join(part for part in (name, ", ".join(files[:_TOLD]) + (
+        f" … (+{len(files) - _TOLD})" if len(files) > _TOLD else "")) if part) for name, files in list(case.holes.items())[:_TOLD])
+    more = f" … (+{len(case.holes) - _TOLD})" if len(case.holes) > _TOLD else ""
+    if "" in case.holes:
+        return say("có bản sao cũ mất hẳn dữ liệu của các tệp: {t}", "old copies lack the data of files for good: {t}",
+                   t=told or "?")
+    return say("{n} bản sao cũ mất hẳn dữ liệu của các tệp: {t}{m}", "{n} old copies lack the data of files for good: {t}{m}",
+               n=len(case.holes), t=told, m=more)
 
 
 def _from_mirrors(ctx: Context, case: Case) -> Iterator[Step]:
@@ -190,7 +238,7 @@ def _parts(names: list[str]) -> Iterator[list[str]]:
         yield names[start : start + _AT_ONCE]
 
 
-def _repair(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) -> Iterator[Step]:
+def _repair(ctx: Context, case: Case, repairs: bool) -> Iterator[Step]:
     """Takes what is damaged out of the repository's index, so that it is stored again."""
     repository, rest = case.repository, case.rest
     folder = str(ctx.home / _RESCUE)
@@ -211,9 +259,13 @@ def _repair(site: Site, ctx: Context, case: Case, repairs: bool, give_up: bool) 
     for part in _parts(names_of(rest.bad, "data")):
         yield restic(say("cứu phần còn đọc được của {n} gói hỏng, bỏ phần hỏng", "save what can be read of {n} bad packs, "
                          "drop the rest", n=len(part)), "repair", "packs", *part)
-    if give_up and repairs:
-        yield restic(say("bỏ khỏi các bản sao cũ những tệp không còn dữ liệu", "take files whose data is lost out of old "
-                         "copies"), "repair", "snapshots", "--forget", "--tag", f"gaccong,site={site.id}")
+
+
+def _rewriting(site: Site, repository: Repository) -> Step:
+    """Comes last: what the site or a second place gave again is not lost, and stays in the old copies."""
+    return Step(say("bỏ khỏi các bản sao cũ những tệp không còn dữ liệu", "take files whose data is lost out of old copies"),
+                python("backup.rewrite", "--site", site.id, "--at", repository.at, "--", *repository.argv()),
+                env=repository.env, secrets=repository.secrets, keep=True, timeout=7 * 3600.0)
 
 
 def _from_seconds(site: Site, ctx: Context, case: Case) -> Iterator[Step]:
@@ -263,6 +315,9 @@ def _title(case: Case) -> Text:
                        "(chấp nhận bằng give_up=yes)",
                        "damaged data stored again from the site; what the site no longer has stays missing from old copies "
                        "(accepted with give_up=yes)"))
+    if case.holes:
+        holed = _of_holes(case)
+        how.append(say("chịu mất: {vi_}", "given up: {en_}", vi_=holed.vi, en_=holed.en))
     if case.lost:
         lost = Damage(tuple(case.lost)).words
         how.append(say("chịu {vi_}", "given up, {en_}", vi_=lost.vi, en_=lost.en))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from shlex import quote
 from typing import NoReturn
 
 from backup import inventory
@@ -13,9 +14,9 @@ from backup.keeping import Choice, choose, guards
 from backup.objects import reachable
 from backup.places import FIRST, Where
 from backup.restic import Repository, Snapshot, repository_of
-from backup.suspects import ahead, planted, suspects
+from backup.suspects import ahead, planted, stands, suspects
 from backup.trouble import ResticTrouble, explain
-from backup.vouched import Holding, Lot, absent, holding, pairs, twins
+from backup.vouched import Holding, Lot, absent, holding
 from ops import (
     Command,
     Context,
@@ -64,12 +65,12 @@ def prune(site: Site, ctx: Context, *, place: str = FIRST, more: str = "", lost:
                     "add `keep = {}` (or keep = { days = 30, … }) to this place"))
     _refuse_clock(site, ctx)
     repository = repository_of(ctx, place)
-    held = _held(site, ctx, repository, place)
+    held = _held(site, ctx, place)
     _refuse_loss(site, ctx, held, repository, place, set(lost.split(",")))
     if place == FIRST:
         _refuse_suspicion(site, ctx, held, repository, held)
     else:
-        _refuse_suspicion(site, ctx, held, None, None)
+        _refuse_suspicion(site, ctx, held, repository, None)
     chosen = choose(rule, held.lots, ctx.now, sets=ctx.settings.set, drilled=_drilled(site, ctx))
     if where.append_only:
         _refuse_append_only(site, place, repository, chosen)
@@ -113,17 +114,10 @@ def _refuse_clock(site: Site, ctx: Context) -> None:
                     "timedatectl set-ntp true; wait until it is (timedatectl), then run again"))
 
 
-def _held(site: Site, ctx: Context, repository: Repository, place: str) -> Holding:
+def _held(site: Site, ctx: Context, place: str) -> Holding:
     """What the place holds of the site, as the ledger knows it."""
     try:
-        listed = repository.snapshots(ctx, "gaccong", f"site={site.id}")
-        if place == FIRST:
-            return holding(site, ctx, listed)
-        known = pairs(site, ctx, place)
-        if any(found.id not in known for found in listed):
-            first = repository_of(ctx).snapshots(ctx, "gaccong", f"site={site.id}")
-            known = {**twins(first, listed), **known}
-        return holding(site, ctx, listed, place, known)
+        return stands(site, ctx, place)
     except ResticTrouble as trouble:
         if trouble.kind == "no_repository" and not copies(site, ctx):
             return holding(site, ctx, [], place)  # the site's first day: nothing was ever copied, nothing has to go
@@ -167,18 +161,19 @@ def _loss_mend(site: Site, repository: Repository, place: str, gone: list[str]) 
                "give_up=yes --site {s}", c=plan, s=site.id)
 
 
-def _refuse_suspicion(site: Site, ctx: Context, held: Holding, repository: Repository | None,
+def _refuse_suspicion(site: Site, ctx: Context, held: Holding, repository: Repository,
                       sampled: Holding | None) -> None:
     """Nothing goes while anything is unexplained: what would go may be all that is left of the site."""
     answered = clearings(site, ctx)
     every = [*held.strangers, *held.young, *(found for lot in held.lots for found in lot.snapshots)]
     if future := ahead(every, ctx):
         _refuse(site, say("kho có bản sao đề ngày tương lai: {i}", "there are snapshots from the future: {i}", i=_ids(future)),
-                _by_hand(site, future[0]))
+                say("xem là của ai, rồi bỏ bằng tay: restic -r {r} forget {i}", "find out whose it is, then remove it by hand: "
+                    "restic -r {r} forget {i}", r=quote(repository.at), i=future[0].id))
     if strange := planted(held, answered):
         _refuse(site, say("kho có bản sao mà sổ bằng chứng không biết: {i}", "there are snapshots that the ledger does not "
-                          "know: {i}", i=_ids(strange)), _by_hand(site, strange[0]))
-    for name, found in suspects(site, ctx, answered, repository, sampled).items():
+                          "know: {i}", i=_ids(strange)), _by_hand(site, repository, strange[0]))
+    for name, found in suspects(site, ctx, answered, repository if sampled else None, sampled).items():
         if found.open:
             alarm = found.open[0]
             _refuse(site, say("báo động của bộ {n} chưa được xử lý ({e}: {vi}); ngừng bỏ bản sao cũ",
@@ -189,11 +184,12 @@ def _refuse_suspicion(site: Site, ctx: Context, held: Holding, repository: Repos
                         e=alarm.evidence, s=site.id))
 
 
-def _by_hand(site: Site, found: Snapshot) -> Text:
+def _by_hand(site: Site, repository: Repository, found: Snapshot) -> Text:
     return say("xem là của ai (restic snapshots); giữ lại: gaccong plan backup.clear set=repository run={i} reason='…' "
-               "--site {s}; hoặc tự tay bỏ: restic forget {i}",
+               "--site {s}; hoặc tự tay bỏ: restic -r {r} forget {i}",
                "find out whose it is (restic snapshots); to keep it: gaccong plan backup.clear set=repository run={i} "
-               "reason='…' --site {s}; or remove it by hand: restic forget {i}", i=found.id, s=site.id)
+               "reason='…' --site {s}; or remove it by hand: restic -r {r} forget {i}", i=found.id, s=site.id,
+               r=quote(repository.at))
 
 
 def _refuse_append_only(site: Site, place: str, repository: Repository, chosen: Choice) -> NoReturn:

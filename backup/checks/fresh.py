@@ -11,7 +11,7 @@ from backup.locked import lock_age
 from backup.objects import objects_of, trouble
 from backup.restic import repository_of
 from backup.scrub import scrub
-from backup.trouble import ResticTrouble
+from backup.trouble import ResticTrouble, lost
 from backup.vouched import removed
 from ops import Context, Finding, Site, Text, Verdict, check, hours, local_day, say
 
@@ -125,17 +125,20 @@ def judge(
         verdict = Verdict.AT_RISK if young else Verdict.BROKEN
     elif late or (vanished and copies[-1].started < ctx.now - longest):
         verdict = Verdict.AT_RISK
+    # a second copy of the same day would not count as another day
+    waits = young and not late and not vanished and local_day(copies[-1].started) == local_day(ctx.now)
+    calm = say("; không phải làm gì, chờ đủ ngày", "; nothing to do but wait for the days") if waits else Text("", "")
     text = say(
         "mức {vi_level}: {r} ngày có bản sao trong 7 ngày (cần {n}); bản mới nhất {age} giờ trước; "
         "khoảng trống dài nhất {gap} giờ (tối đa {most}){young_vi}{v}",
         "level {en_level}: copies on {r} days of the last 7 (needed: {n}); newest {age} hours old; "
         "longest gap {gap} hours (at most {most}){young_en}{v}",
         r=week.rolling, n=f"{demanded:g}", age=_hours(week.age), gap=_hours(week.gap), most=_hours(longest),
-        young_vi=" — mới chạy chưa đủ 7 ngày nên chưa tính đủ" if young else "",
-        young_en=" — not yet 7 days of history, so the count is not complete" if young else "", v=_lost(vanished),
+        young_vi=" — mới chạy chưa đủ 7 ngày nên chưa tính đủ" + calm.vi if young else "",
+        young_en=" — not yet 7 days of history, so the count is not complete" + calm.en if young else "", v=_lost(vanished),
         **called)
     return Finding(level, verdict, text, _measures(week, copies[-1]), _facts(copies, vanished),
-                   "" if verdict is Verdict.MET else again)
+                   "" if verdict is Verdict.MET or waits else again)
 
 
 def _measures(week: Weeks, newest: Copy) -> dict[str, float]:
@@ -159,11 +162,14 @@ def _gone(site: Site, ctx: Context, level: str, trouble: ResticTrouble, known: S
     """No repository: with nothing ever copied that is only the beginning, else a loss; in both cases no copy exists."""
     text = say("mức {vi_level}: chưa có bản sao nào", "level {en_level}: no copy", **_called(level))
     if known:
+        trouble = lost(repository_of(ctx).at)
         text = say("{vi_}; {what_vi}", "{en_}; {what_en}", vi_=text.vi, en_=text.en, what_vi=trouble.what.vi,
                    what_en=trouble.what.en)
         text = Text(f"{text.vi}. {trouble.mend.vi}", f"{text.en}. {trouble.mend.en}")
     name = next(iter(sorted(ctx.settings.of_level(level))), level)
-    return Finding(level, Verdict.BROKEN, text, next=f"gaccong plan backup.run set={name} --site {site.id}")
+    # a run is refused while a repository that was there is not
+    again = "gaccong doctor" if known else f"gaccong plan backup.run set={name} --site {site.id}"
+    return Finding(level, Verdict.BROKEN, text, next=again)
 
 
 def _called(level: str) -> dict[str, str]:

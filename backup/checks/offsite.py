@@ -7,14 +7,18 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from shlex import quote
 
+from backup.cleared import clearings
 from backup.copies import proved
 from backup.keyless import look
 from backup.objects import objects_of
 from backup.places import FIRST, Where
 from backup.rest import Server, there, would_delete
 from backup.restic import Repository, Snapshot, repository_of
+from backup.rewrite import holes
 from backup.structure import SECONDS, check_structure
+from backup.suspects import ahead, planted
 from backup.trouble import ResticTrouble
 from backup.vouched import Holding, Lot, holding, pairs, twins
 from ops import CannotSee, Context, Finding, Site, Text, Verdict, check, days, local, say
@@ -23,6 +27,7 @@ THREE = "3-2-1"
 _SECONDS = 120.0
 _READING = 300.0
 _CHECKED = timedelta(days=7)
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,28 +125,47 @@ def _damage(site: Site, ctx: Context, repository: Repository) -> Text | None:
     """What is no longer as it was stored. Raises ResticTrouble."""
     objects = objects_of(ctx, repository)
     if objects is None:
-        return _by_restic(ctx, repository)
+        return _by_restic(site, ctx, repository)
     seen = look(site, ctx, repository, objects, proof=bool(ctx.subjects), seconds=_READING)
     if seen.busy:
         raise CannotSee(say("đang có thay đổi trên kho {r}; xem lại sau", "a change is at work on repository {r}; look again "
                             "later", r=repository.at), site=site.id)
     said = [seen.damage.words] if seen.damage else [text for verdict, text in seen.remarks if verdict is Verdict.BROKEN]
-    return said[0] if said else None
+    return said[0] if said else _by_restic(site, ctx, repository)
 
 
-def _by_restic(ctx: Context, repository: Repository) -> Text | None:
-    """`restic check` without the data, when the last good one is older than a week. The file's time says when that was."""
+def _by_restic(site: Site, ctx: Context, repository: Repository) -> Text | None:
+    """`restic check` without the data: as the proof of a copy, and when the last good one is older than a week.
+
+    `restic copy` ends with 0 where its source has no data for a file (0.14 to 0.19): every object that arrived is whole,
+    and the copy does not restore. The file's time says when the last good check was; after a bad one there is no file.
+    """
     mark = ctx.home / f"checked-{hashlib.sha256(repository.at.encode()).hexdigest()[:12]}"
-    if mark.exists() and 0 <= ctx.now.timestamp() - mark.stat().st_mtime < _CHECKED.total_seconds():
+    fresh = mark.exists() and 0 <= ctx.now.timestamp() - mark.stat().st_mtime < _CHECKED.total_seconds()
+    if fresh and not ctx.subjects:
         return None
     seen = check_structure(ctx, repository)
     if seen.damage:
-        last = seen.damage.splitlines()[-1]
-        return Text(last, last)
+        mark.unlink(missing_ok=True)
+        return _told(repository, holes(site, ctx, repository, seen.damage), seen.damage)
     mark.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     mark.touch(mode=0o600)
     os.utime(mark, (ctx.now.timestamp(),) * 2)
     return None
+
+
+def _told(repository: Repository, holed: dict[str, list[str]], damage: str) -> Text:
+    """Which copies lack which files, and how they go; else restic's last word."""
+    last = damage.splitlines()[-1]
+    if not any(holed.values()):
+        return Text(last, last)
+    named = "; ".join(": ".join(one for one in (name, ", ".join(files[:_NAMED])) if one) for name, files in
+                      list(holed.items())[:_NAMED])
+    if "" in holed:
+        return say("có bản sao thiếu dữ liệu của tệp {t}", "copies lack the data of files: {t}", t=named)
+    return say("{k} bản sao thiếu dữ liệu của tệp ({t}); bỏ các bản ấy: restic -r {r} forget --prune {i}",
+               "{k} copies lack the data of files ({t}); to remove those copies: restic -r {r} forget --prune {i}", k=len(holed),
+               t=named, r=quote(repository.at), i=" ".join(holed))
 
 
 def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], proof: bool) -> Finding:
@@ -159,7 +183,8 @@ def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], p
                if mine and (held := seen.held.of(name))), default=timedelta(0))
     measures = {"lag_seconds": max(0.0, lag.total_seconds()), "waiting_seconds": waiting.total_seconds(),
                 "copies": float(sum(lot.proved for lot in seen.held.lots))}
-    facts = {"unknown": [found.id for found in seen.held.strangers], "append_only": _claim(seen),
+    strange = planted(seen.held, clearings(site, ctx))
+    facts = {"unknown": [found.id for found in strange], "append_only": _claim(seen),
              "newest": {name: lots[-1].main.id for name in newest if (lots := seen.held.of(name)) and lots[-1].main}}
     longest = timedelta(hours=ctx.threshold("backup.longest_gap_hours", 84))
     called = {"n": seen.name, "h": f"{waiting.total_seconds() / 3600:.0f}", "m": f"{longest.total_seconds() / 3600:.0f}"}
@@ -173,26 +198,36 @@ def _place(site: Site, ctx: Context, seen: Seen, newest: dict[str, list[Lot]], p
                    s=", ".join(missing), **called)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
     if seen.damage is not None:
-        text = say("kho {n} liệt kê đủ bản sao, nhưng: {vi_}; không chắc lấy lại được. Nếu người quản kho đã tự dọn, hoặc "
-                   "sau khi đã dời kho hỏng đi để chép lại từ đầu: thêm give_up=yes",
+        text = say("kho {n} liệt kê đủ bản sao, nhưng: {vi_}; không chắc lấy lại được. Nếu người quản kho đã tự dọn, "
+                   "hoặc sau khi đã bỏ bản hỏng, đã dời kho hỏng đi để chép lại từ đầu: thêm give_up=yes",
                    "place {n} lists the copies, but: {en_}; they may not restore. If its keeper pruned it, or once "
-                   "the damaged repository was moved away to copy anew: add give_up=yes", vi_=seen.damage.vi, en_=seen.damage.en, n=seen.name)
+                   "damaged copies were removed, or the repository moved away to copy anew: add give_up=yes", vi_=seen.damage.vi, en_=seen.damage.en, n=seen.name)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
     if (proof and waiting) or waiting > 2 * longest:
         text = say("kho {n}: bản mới nhất chưa sang, đã chờ {h} giờ (tối đa {m})",
                    "place {n}: the newest copy has not arrived and waits for {h} hours (at most {m})", **called)
         return Finding(seen.name, Verdict.BROKEN, text, measures, facts, following)
-    if waiting > longest or seen.held.strangers:
-        strange = len(seen.held.strangers)
+    if waiting > longest or strange:
         text = say("kho {n}: bản mới nhất chờ {h} giờ (tối đa {m}); {u} bản sao mà sổ bằng chứng không biết",
                    "place {n}: the newest copy waits for {h} hours (at most {m}); {u} snapshots unknown to the ledger",
-                   u=strange, **called)
+                   u=len(strange), **called)
+        if waiting <= longest:
+            following = _of_strange(site, ctx, seen, strange)
         return Finding(seen.name, Verdict.AT_RISK, text, measures, facts, following)
     text = (say("kho {n}: bản mới nhất sẽ được chép theo lịch (chờ {h} giờ)",
                 "place {n}: the newest copy will be brought by schedule (waits for {h} hours)", **called) if waiting else
             say("kho {n}: đã có bản đã chứng minh mới nhất của mọi bộ", "place {n}: the newest proved copy of every set is there",
                 n=seen.name))
     return Finding(seen.name, Verdict.MET, text, measures, facts)
+
+
+def _of_strange(site: Site, ctx: Context, seen: Seen, strange: list[Snapshot]) -> str:
+    """What to do with a snapshot that nobody knows: answer for it; one from the future can only go."""
+    future = ahead(strange, ctx)
+    named = next((one for one in strange if one not in future), None)
+    if named is None:
+        return f"restic -r {quote(seen.where.repository)} forget {future[0].id}"
+    return f"gaccong plan backup.clear set=repository run={named.id} reason='…' --site {site.id}"
 
 
 def _wait(ctx: Context, mine: list[Lot], held: list[Lot]) -> timedelta:

@@ -105,6 +105,20 @@ def test_no_repository_is_no_copy(room: Room) -> None:
     assert room.look(fresh)["user"].verdict == "broken"
 
 
+def test_a_lost_repository_is_not_called_a_beginning(room: Room) -> None:
+    room.night()
+    room.repository.rename(room.tmp / "away")
+    found = room.look(fresh)["user"]
+    assert "bình thường" not in found.detail.vi and "kho thứ hai" in found.detail.vi and "plan" not in found.next
+
+
+def test_on_the_day_of_a_copy_a_young_site_has_only_to_wait(room: Room) -> None:
+    room.night()
+    room.now -= timedelta(days=1) - timedelta(hours=1)
+    found = room.look(fresh)["user"]
+    assert found.verdict == "at_risk" and not found.next and "không phải làm gì" in found.detail.vi
+
+
 def test_an_hourly_look_opens_nothing(room: Room) -> None:
     """The password is wrong and no restic is there: names alone tell which copies still exist."""
     for _ in range(3):

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backup.changes.copy import copy
+from backup.changes.copy import blamed, copy
 from backup.changes.heal import heal
 from backup.changes.restore import restore
 from backup.checks.anomaly import anomaly
@@ -23,18 +23,22 @@ from backup.checks.contents import contents
 from backup.checks.drill import drill
 from backup.checks.fresh import fresh
 from backup.checks.integrity import integrity
+from backup.checks.offsite import offsite
 from backup.copies import copies
 from backup.mend import MOVING, aside
 from backup.objects import Folder
 from backup.restic import repository_of
 from backup.vouched import holding
 from ops.errors import PlanRefused
-from ops.model import Evidence, Plan
+from ops.model import Evidence, Plan, State
 from ops.moment import stamp
+from ops.run import Here
+from ops.secrets import resolve
+from ops.steps import Carrier
 from tests.backup.fastkey import _counter, _keys, _mac
 from tests.backup.room import NEWER, PASSWORD, Room
 from tests.backup.saved import Saved
-from tests.backup.second import act
+from tests.backup.second import act, placed, restic, with_second
 
 
 def copied(room: Room) -> Room:
@@ -354,3 +358,121 @@ def test_what_a_killed_heal_left_is_no_strangers_work(old: Room) -> None:
     held = holding(old.site, old.ctx(), repository_of(old.ctx()).snapshots(old.ctx(), "gaccong"))
     left = [one.id for lot in held.lots if lot.copy is None for one in lot.snapshots]
     assert held.strangers == () and len(left) == len(made) == 2 and all(any(one.startswith(id_) for one in left) for id_ in made)
+
+
+def oldest_pack(room: Room) -> Path:
+    """The pack whose data only the first copies need: its file was written anew since."""
+    data = (path for path in (room.repository / "data").rglob("*") if path.is_file() and path.stat().st_size > 50_000)
+    return min(data, key=lambda path: path.stat().st_mtime_ns)
+
+
+def holed(room: Room) -> Room:
+    """A room whose first two copies lack a file for good, after a heal that could not bring it back: unproved."""
+    room.ledger.known = []
+    (room.www / "0.bin").write_bytes(os.urandom(60_000))
+    room.night(prove=("backup.contents", "backup.integrity"))
+    spoil(oldest_pack(room))
+    assert room.look(integrity)["user"].verdict == "broken"
+    found = healed(room, outcome="unproved")
+    assert found[integrity]["user"][0] == "broken"
+    return room
+
+
+def stand(room: Room) -> None:
+    """What the engine would keep of backup.integrity now."""
+    room.ledger.known = [State("demo", "backup.integrity", one.subject, one.verdict, room.now, room.now, one.detail, {}, "", 1,
+                               86400.0) for one in room.look(integrity).values()]
+
+
+def test_a_loss_that_no_heal_can_mend_is_named_and_given_up_by_word(newer: Room, second_template: Path) -> None:
+    """No loop of the same heal; what is rewritten is work of ours, no whole copy, here and at the second place."""
+    room = holed(newer)
+    lost = [one.snapshot for one in copies(room.site, room.ctx()) if one.set == "user"][:2]
+    stand(room)
+    with pytest.raises(PlanRefused) as refused:
+        plan(room)
+    assert all(one[:8] in refused.value.what.vi for one in lost) and "srv/www/0.bin" in refused.value.what.vi
+    assert "gaccong plan backup.heal give_up=yes --site demo" in refused.value.mend.vi
+    assert "0.bin" in plan(room, give_up="yes").title.vi
+    assert_whole(room, healed(room, give_up="yes"))
+    answer = next(step["answer"] for step in room.ledger.lines[-1].body["steps"] if "rewritten" in (step["answer"] or {}))
+    assert answer["rewritten"].keys() == set(lost) and answer["dropped"] == []
+    new = set(answer["rewritten"].values())
+    room.restic("restore", min(new), "--target", str(room.tmp / "con"))
+    assert (room.tmp / f"con{room.www}" / "index.html").exists()
+    found = room.look(anomaly)["repository"]
+    assert found.verdict == "met" and set(found.facts["not_counted"]) == new, found.detail.vi
+    lots = holding(room.site, room.ctx(), repository_of(room.ctx()).snapshots(room.ctx(), "gaccong")).lots
+    assert [lot.proved for lot in lots if new & {one.id for one in lot.snapshots}] == [False, False]
+    good = sum(lot.proved for lot in lots)
+    assert good == len(lots) - 4  # the heal before was not proved: its copies of both sets stand beside
+    stand(room)
+    with_second(room, placed(second_template, room.tmp / "kho2"))
+    assert act(room, copy, [offsite], place="xa")["outcome"] == "proved"
+    found = room.look(offsite)["xa"]
+    assert found.verdict == "met" and found.facts["unknown"] == [] and found.measures["copies"] == good
+    empty = plan(room)
+    assert empty.steps == () and [proof.check for proof in empty.proofs] == ["backup.integrity"]
+
+
+def test_what_the_site_still_has_is_not_given_up(newer: Room) -> None:
+    """The word is for what is lost: old copies stay whole where the site gave their data again."""
+    before = [one["id"] for one in json.loads(newer.restic("snapshots", "--json"))]
+    spoil(pack(newer))
+    newer.look(integrity)
+    assert_whole(newer, healed(newer, give_up="yes"))
+    assert set(before) <= {one["id"] for one in json.loads(newer.restic("snapshots", "--json"))}
+
+
+def test_a_second_place_that_came_later_is_asked_before_a_loss_is_given_up(newer: Room) -> None:
+    shutil.copytree(newer.repository, newer.tmp / "xua")
+    room = holed(newer)
+    second = room.tmp / "kho-hai"
+    source = ("--from-repo", str(room.tmp / "xua"), "--from-password-file", str(room.tmp / "mat-khau"))
+    room.restic("-r", str(second), "init", *source, "--copy-chunker-params")
+    room.restic("-r", str(second), "copy", *source)
+    room.more["second"] = {"hai": {"repository": str(second), "password": "file:mat-khau", "schedule": "0 5 * * *"}}
+    room.site.settings["backup"] = room.settings()
+    assert_whole(room, healed(room))
+
+
+@pytest.mark.parametrize("program", [NEWER, "restic"], ids=["newer", "old"])
+def test_a_copy_with_holes_is_never_proved_and_damage_is_not_copied_over(newer: Room, second_template: Path, program: str) -> None:
+    """restic copy ends with 0 where its source lacks the data of a file: only a look at the second place tells."""
+    room = holed(newer)
+    room.program = program
+    with_second(room, placed(second_template, room.tmp / "kho2"))
+    body = act(room, copy, [offsite], place="xa")
+    restic(room, str(room.tmp / "kho2"), "check", code=1)
+    assert body["outcome"] == "unproved" and body["proofs"][0][1] == "broken", body["proofs"]
+    assert "0.bin" in body["proofs"][0][2]
+    assert room.look(offsite)["xa"].verdict == "broken" and room.look(offsite)["3-2-1"].facts["places"] == ["first"]
+    room.now += timedelta(days=1)
+    assert room.look(offsite)["xa"].verdict == "broken"  # until it is mended
+    stand(room)
+    with pytest.raises(PlanRefused) as refused:
+        act(room, copy, [offsite], place="xa")
+    assert "kho gốc đang hỏng" in refused.value.what.vi and "backup.heal" in refused.value.mend.vi
+    if program == "restic":
+        return
+    room.ledger.known = []
+    healed(room, give_up="yes")
+    told = room.look(offsite)["xa"].detail.vi
+    command = told[told.index("restic -r ") :].partition(");")[0].partition("; không")[0]
+    assert f"restic -r {room.tmp / 'kho2'} forget --prune " in command
+    restic(room, str(room.tmp / "kho2"), *command.split()[3:])
+    assert act(room, copy, [offsite], place="xa", give_up="yes")["outcome"] == "proved"
+    restic(room, str(room.tmp / "kho2"), "check", "--read-data")
+    assert room.look(offsite)["xa"].verdict == "met"
+
+
+def test_a_copy_from_a_damaged_repository_blames_that_one(each: Room, second_template: Path) -> None:
+    each.night()
+    with_second(each, placed(second_template, each.tmp / "kho2"))
+    spoil(max((path for path in (each.repository / "data").rglob("*") if path.is_file()), key=lambda one: one.stat().st_size), 40)
+    assert copy.explain is blamed
+    carrier = Carrier(lambda host: Here(), lambda reference: resolve(reference, each.tmp), explain=blamed)
+    result = carrier.carry_out(copy.function(each.site, each.ctx(), place="xa").steps[0])
+    trouble = result.trouble.vi
+    assert not result.done and str(each.repository) in trouble and "kho2" not in trouble, trouble
+    assert "hỏng dữ liệu" in trouble and "gaccong plan backup.heal read=all --site demo" in trouble and "github.com" not in trouble

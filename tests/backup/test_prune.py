@@ -109,7 +109,7 @@ def test_a_copy_from_the_future_stops_everything(room: Room) -> None:
     room.restic("backup", "--host", "demo", "--tag", "gaccong,level=user,set=user,site=demo", "--time",
                 "2090-01-01 00:00:00", str(room.www))
     error = refused(lambda: plan(room))
-    assert "tương lai" in error.what.vi and "restic forget" in error.mend.vi
+    assert "tương lai" in error.what.vi and f"restic -r {room.repository} forget" in error.mend.vi
     found = room.look(anomaly)["repository"]
     assert found.verdict == "broken" and len(found.facts["future"]) == 1 and "forget" in found.next
 
@@ -291,3 +291,22 @@ def test_a_lock_of_another_host_is_waited_for_and_never_taken_away(room: Room, m
     assert "already locked" in done.stdout and socket.gethostname() in done.stdout, done.stderr
     assert len(ids(room)) == 2 and list((room.repository / "locks").iterdir())
     assert watched._PAUSE > 1
+
+
+def test_the_advice_for_a_strangers_snapshot_at_a_further_place_works(room: Room, second_template: Path) -> None:
+    """What prune and the look say there is what `backup.clear` takes, and then both are content."""
+    second = placed(second_template, room.tmp / "kho2")
+    ready(room, second, days=[60, 50, 3, 2, 1])
+    assert act(room, copy, [offsite], place="xa")["outcome"] == "proved"
+    restic(room, second, "backup", "--host", "demo", "--tag", "gaccong,level=user,set=user,site=demo", str(room.www / "anh"))
+    found = room.look(offsite)["xa"]
+    (strange,) = found.facts["unknown"]
+    assert found.verdict == "at_risk" and found.next.startswith(f"gaccong plan backup.clear set=repository run={strange} ")
+    with pytest.raises(PlanRefused) as refused:
+        prune.function(room.site, room.ctx(), place="xa")
+    assert f"backup.clear set=repository run={strange}" in refused.value.mend.vi
+    assert f"restic -r {second} forget {strange}" in refused.value.mend.vi
+    body = act(room, clear, [offsite], set="repository", run=strange, reason="người quản kho thử chép tay")
+    assert body["outcome"] == "proved", body["proofs"]
+    assert room.look(offsite)["xa"].verdict == "met"
+    assert act(room, prune, [offsite], place="xa")["outcome"] == "proved"
