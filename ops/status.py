@@ -143,16 +143,23 @@ def _answer(name: str, site: Site, states: Iterable[State], view: View, duties: 
 
 
 def _outcome(name: str, site: Site, view: View) -> Answer:
-    """A change answers with its latest outcome for each of its arguments."""
-    latest: dict[str, tuple[Verdict, datetime, str]] = {}
+    """A change answers with its latest outcome for each of its arguments; one that was asked for less narrowly covers
+    those before it: all of a site put back settles the one file that could not be."""
+    latest: dict[frozenset[tuple[str, str]], tuple[Verdict, datetime, str]] = {}
     for line in view.evidence(site.id, kind="outcome", duty=name, newest=20):
         verdict = Verdict.MET if line.body.get("outcome") == "proved" else Verdict.BROKEN
-        latest[str(line.body.get("args"))] = (verdict, line.time, line.id)
+        args = frozenset((str(key), str(value)) for key, value in dict(line.body.get("args") or {}).items())
+        latest = {one: found for one, found in latest.items() if not (verdict is Verdict.MET and args <= one)}
+        latest[args] = (verdict, line.time, line.id)
     if not latest:
         text = say("chưa chạy lần nào", "never ran yet")
         return Answer(name, True, Verdict.UNSEEN, None, (), text, f"gaccong plan {name} --site {site.id}")
     top = max(latest.values(), key=lambda found: found[0].weight)
-    text = say("lần chạy gần nhất: {o}", "latest run: {o}", o=top[0].value)
+    text = (
+        say("lần chạy gần nhất đã được chứng minh", "the latest run was proved")
+        if top[0] is Verdict.MET
+        else say("lần chạy {i} chưa được chứng minh", "run {i} was not proved", i=top[2])
+    )
     return Answer(name, True, top[0], top[1], tuple(found[2] for found in latest.values()), text, "")
 
 
