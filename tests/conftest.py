@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     """Ends the run when the wrapper was promised (or CI demands it) and another network card is visible."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # begun by a shell in the background, which has its children ignore Ctrl-C: what we start must not inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     promised = os.environ.get("GACCONG_HERMETIC") == "1" or os.environ.get("CI") == "true"
     others = [name for _, name in socket.if_nameindex() if name != "lo"]
     if promised and others:
